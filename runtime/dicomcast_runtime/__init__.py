@@ -1,0 +1,1 @@
+"""What both processes need, once. Imports the contract; imported by producer and consumer."""

@@ -1,6 +1,6 @@
 """Settings from the environment and a TOML file, read once.
 
-`DICOMCAST_FHIR__URL` is `url` in the section `[fhir]` of the file; the environment wins. A name that ends in `_FILE`, as
+`DICOMCAST_FHIR__URL` is `url` in the section `[fhir]` of the file; the environment wins. A name ending in `_FILE`, as
 `DICOMCAST_FHIR__AUTH__PASSWORD_FILE`, reads a secret from that file (its last line break cut). One environment serves
 both processes: each ignores the sections of the other. Everything that is wrong is reported in one error.
 """

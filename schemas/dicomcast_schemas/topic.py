@@ -30,6 +30,7 @@ __all__ = [
     "event_headers",
     "partition_for",
     "record_key",
+    "rfc3339",
     "text_headers",
 ]
 
@@ -124,7 +125,7 @@ def event_headers(event: DicomChangeEvent) -> dict[str, str]:
         CE_ID: f"{event.feed}:{event.sequence}",
         CE_SOURCE: f"/dicomcast/feeds/{event.feed}",
         CE_TYPE: f"org.dicomcast.instance.{event.action.value.lower()}",
-        CE_TIME: _rfc3339(event.timestamp),
+        CE_TIME: rfc3339(event.timestamp),
         CE_SUBJECT: event.sop_instance_uid,
         CONTENT_TYPE: "application/vnd.apache.avro",
     }
@@ -140,7 +141,8 @@ def partition_for(key: bytes, partitions: int) -> int:
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
-def _rfc3339(timestamp: datetime) -> str:
+def rfc3339(timestamp: datetime) -> str:
+    """RFC 3339, UTC, microseconds: how the headers write a time."""
     return timestamp.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

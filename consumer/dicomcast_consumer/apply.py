@@ -1,0 +1,220 @@
+"""What a task does with a group of studies: read → prove → write, until every event has met its fate.
+
+    1. events    decode and read each record; what cannot be read is rejected, an outage of the DICOM server waits here
+    2. read      the studies, their Patients and the Endpoint: three searches, however many studies
+    3. plan      pure: what to create, to change, to delete; nothing when FHIR is as it should be
+    4. prove     a commit of the partition, begun after 2, was accepted: it is still ours
+    5. write     one transaction; a study without instances is deleted in two steps
+    6. letters   every rejected event, acknowledged by the dead-letter topic
+
+2 to 5 are one attempt. Someone else's write (409, 412) starts the next one at once, an outage after a back-off; a rejected
+group is taken apart study by study, a rejected study half by half, until the one bad event stands alone.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+import structlog
+from dicomcast_runtime.backoff import full_jitter
+
+from .bundle import check_answers, transaction_bundle
+from .deletion import delete_study
+from .errors import ConflictError, NotProvenError, RejectedError, RetryableError, SystemicError
+from .fhir_reader import FhirReader
+from .gate import Gate
+from .group import Group
+from .keyed_locks import KeyedLocks
+from .lanes import Run
+from .mapping import InstanceChange, Kind, MappingOptions, SourceProfile
+from .plan import Plan, Rejection, StudyWork, plan_studies
+from .reader import EventReader
+from .record import Record
+
+__all__ = ["DeadLetters", "StudyApplier"]
+
+log = structlog.get_logger("dicomcast.apply")
+
+_ROUNDS: Final = 10
+"""Conflicts in a row after which an attempt waits as after an outage."""
+
+Prove = Callable[[int], Awaitable[None]]
+
+
+class DeadLetters(Protocol):
+    """Where rejected events go."""
+
+    async def send(self, record: Record, error: RejectedError) -> None:
+        """Returns once the broker has acknowledged the letter; tries for as long as that takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Events:
+    """A run, read."""
+
+    run: Run
+    changes: tuple[tuple[Record, InstanceChange], ...]
+    rejected: tuple[tuple[Record, RejectedError], ...]
+    fates: Counter[str]
+
+
+class StudyApplier:
+    """Applies groups; one for the process, shared by all its tasks."""
+
+    def __init__(
+        self,
+        *,
+        events: EventReader,
+        fhir: FhirReader,
+        letters: DeadLetters,
+        gate: Gate,
+        prove: Prove,
+        options: MappingOptions,
+    ) -> None:
+        self._events = events
+        self._reader = fhir
+        self._fhir = fhir.client
+        self._letters = letters
+        self._gate = gate
+        self._prove = prove
+        self._options = options
+        self._locks = KeyedLocks()
+
+    async def __call__(self, group: Group) -> Counter[str]:
+        """See group.ApplyGroup."""
+        read = [await self._read_events(run) for run in group.runs]
+        works = [_work(events, self._events) for events in read]
+        rejections = await self._apply(group, [work for work in works if work is not None])
+        fates: Counter[str] = sum((events.fates for events in read), Counter())
+        for events in read:
+            await self._send_letters(group, events, rejections, fates)
+        return fates
+
+    # --- 1. events ---
+
+    async def _read_events(self, run: Run) -> _Events:
+        changes: list[tuple[Record, InstanceChange]] = []
+        rejected: list[tuple[Record, RejectedError]] = []
+        fates: Counter[str] = Counter()
+        for position, record in enumerate(run.records):
+            if position % 20 == 19:
+                await asyncio.sleep(0)  # reading a long run must not keep the loop from its beat
+            try:
+                change = await self._read_event(record)
+            except RejectedError as error:
+                rejected.append((record, error))
+                continue
+            if change is None:
+                fates["ignored_partition"] += 1
+            elif change.kind is Kind.SKIP:
+                fates[f"skipped_{(change.skip_reason or '').replace('-', '_')}"] += 1
+            else:
+                changes.append((record, change))
+            for omission in change.omissions if change else ():
+                log.info(
+                    "attribute left out",
+                    sop_instance_uid=omission.sop_instance_uid,
+                    attribute=omission.attribute,
+                    reason=omission.reason,
+                )
+        return _Events(run, tuple(changes), tuple(rejected), fates)
+
+    async def _read_event(self, record: Record) -> InstanceChange | None:
+        for attempt in range(1_000_000):
+            try:
+                return await self._events.read(record)
+            except RetryableError as error:
+                if attempt in (0, 10):
+                    log.warning("the DICOM server is away; its studies wait", reason=str(error))
+                await asyncio.sleep(_wait_s(attempt, error))
+        raise AssertionError("unreachable")
+
+    # --- 2 to 5 ---
+
+    async def _apply(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
+        if not works:
+            return []
+        try:
+            return await self._attempts(group, works)
+        except RejectedError as error:
+            if len(works) == 1 and len(works[0].changes) == 1:
+                return [Rejection(works[0].changes[0], error)]
+            return await self._apart(group, works)
+
+    async def _apart(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
+        """Study by study, or of one study half by half in order, each with reads of its own."""
+        if len(works) > 1:
+            parts = list(works)
+        else:
+            (work,) = works
+            middle = len(work.changes) // 2
+            parts = [replace(work, changes=work.changes[:middle]), replace(work, changes=work.changes[middle:])]
+        return [rejection for part in parts for rejection in await self._apply(group, [part])]
+
+    async def _attempts(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
+        lane = works[0].study_instance_uid.encode()
+        failures = conflicts = 0
+        while True:
+            try:
+                async with self._gate.attempt(lane):
+                    return await self._attempt(group, works)
+            except (ConflictError, NotProvenError) as error:
+                conflicts += 1
+                if len(works) > 1 and isinstance(error, ConflictError):
+                    return await self._apart(group, works)
+                if isinstance(error, NotProvenError) or conflicts % _ROUNDS == 0:
+                    await asyncio.sleep(_wait_s(min(conflicts, 4), None))
+            except (RetryableError, SystemicError) as error:
+                failures += 1
+                await asyncio.sleep(_wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
+                if len(works) > 1:
+                    return await self._apart(group, works)
+
+    async def _attempt(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
+        async with self._locks.held(self._reader.shared(works)):
+            state = await self._reader.read(works)
+            plan = plan_studies(works, state, options=self._options)
+            if plan.writes:
+                await self._prove(group.partition)
+                with group.writing():
+                    await self._write(plan)
+            for slug, count in plan.reports.items():
+                log.warning("reported", what=slug, studies=count)
+            return list(plan.rejections)
+
+    async def _write(self, plan: Plan) -> None:
+        if plan.entries:
+            answers = await self._fhir.transaction(transaction_bundle(plan.entries))
+            self._reader.wrote(plan.entries)
+            check_answers(plan.entries, answers)
+        for study in plan.deletions:
+            await delete_study(self._fhir, study)
+
+    # --- 6. letters ---
+
+    async def _send_letters(
+        self, group: Group, events: _Events, rejections: Sequence[Rejection], fates: Counter[str]
+    ) -> None:
+        errors = {id(rejection.change): rejection.error for rejection in rejections}
+        late = [(record, errors[id(change)]) for record, change in events.changes if id(change) in errors]
+        for record, error in sorted([*events.rejected, *late], key=lambda pair: pair[0].offset):
+            with group.writing():
+                await self._letters.send(record, error)
+            fates["dead_letter"] += 1
+        fates["applied"] += len(events.changes) - len(late)
+
+
+def _work(events: _Events, reader: EventReader) -> StudyWork | None:
+    if not events.changes:
+        return None
+    changes = tuple(change for _, change in events.changes)
+    profile: SourceProfile = reader.profile(changes[0].mark.feed)
+    return StudyWork(study_instance_uid=changes[0].study_instance_uid, profile=profile, changes=changes)
+
+
+def _wait_s(attempt: int, error: RetryableError | None) -> float:
+    asked_s = (error.retry_after_s if error is not None else None) or 0.0
+    return max(full_jitter(attempt, least_s=0.5, most_s=60.0, uniform=random.uniform), min(asked_s, 300.0))

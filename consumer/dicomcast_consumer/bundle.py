@@ -1,0 +1,84 @@
+"""The transaction Bundle of a plan, and what its answer means. Pure.
+
+New resources are POST + ifNoneExist, changed ones PUT + ifMatch (R4 http.html#trules): sent twice, nothing is doubled.
+"""
+
+import urllib.parse
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import ConflictError
+from .mapping.identity import Resource
+
+__all__ = ["Entry", "check_answers", "create", "placeholder", "transaction_bundle", "update", "version_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of a transaction."""
+
+    resource: Resource
+    full_url: str
+    if_none_exist: str | None = None
+    """Search token of a new resource."""
+    if_match: str | None = None
+    """Version of a resource that exists."""
+
+
+class Answer(Protocol):
+    """The server's answer to an entry."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+
+def placeholder(token: str) -> str:
+    """The urn:uuid that stands for a new resource inside the bundle: the same for the same search token."""
+    return f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, token)}"
+
+
+def create(resource: Resource, *, token: str) -> Entry:
+    """The entry that creates the resource unless one with the identifier exists."""
+    return Entry(resource=resource, full_url=placeholder(f"{resource['resourceType']}?{token}"), if_none_exist=token)
+
+
+def update(resource: Resource) -> Entry:
+    """The entry that writes over the version that was read."""
+    return Entry(
+        resource=resource, full_url=f"{resource['resourceType']}/{resource['id']}", if_match=version_of(resource)
+    )
+
+
+def version_of(resource: Resource) -> str:
+    """meta.versionId of a resource as read; empty where the server has none."""
+    return str((resource.get("meta") or {}).get("versionId", ""))
+
+
+def transaction_bundle(entries: Iterable[Entry]) -> Resource:
+    """The Bundle of type transaction."""
+    return {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(entry) for entry in entries]}
+
+
+def check_answers(entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
+    """Raises ConflictError when a create found someone else's resource: what it holds has to be merged."""
+    for entry, answer in zip(entries, answers, strict=True):
+        if entry.if_none_exist is not None and answer.status == 200:
+            raise ConflictError(f"{entry.resource['resourceType']} was created by someone else meanwhile")
+
+
+def _entry(entry: Entry) -> Resource:
+    kind = entry.resource["resourceType"]
+    if entry.if_none_exist is not None:
+        request = {
+            "method": "POST",
+            "url": kind,
+            "ifNoneExist": f"identifier={urllib.parse.quote(entry.if_none_exist, safe='')}",
+        }
+    else:
+        request = {"method": "PUT", "url": f"{kind}/{entry.resource['id']}"}
+        if entry.if_match:
+            request["ifMatch"] = f'W/"{entry.if_match}"'
+    return {"fullUrl": entry.full_url, "resource": entry.resource, "request": request}

@@ -1,0 +1,89 @@
+"""The consumer's settings."""
+
+from typing import Literal
+
+from dicomcast_runtime.http_auth import AuthSettings, PeerSettings
+from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
+from dicomcast_runtime.logs import LogSettings
+from dicomcast_runtime.settings import ProcessSettings, Section
+from pydantic import Field
+
+from .mapping import MappingOptions
+
+__all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection"]
+
+
+class ConsumerSection(Section):
+    """The group member."""
+
+    group: str = Field(
+        default="dicomcast-consumer", description="Consumer group (group.id); the dead-letter topic is named after it."
+    )
+    start: Literal["earliest", "latest"] = Field(
+        default="earliest", description="Where a group without offsets begins. Written down at once."
+    )
+    max_in_flight: int = Field(
+        default=8, ge=1, description="Groups of studies on their way to FHIR at once; 1 is strict partition order."
+    )
+    max_studies_per_bundle: int = Field(default=25, ge=1, description="Studies that share a search and a transaction.")
+    max_instances_per_bundle: int = Field(default=500, ge=1, description="Events that one transaction applies at most.")
+    max_waiting_records: int = Field(
+        default=2_000, ge=1, description="Records of a partition in memory; beyond it the partition is paused."
+    )
+    max_waiting_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=100_000, description="Bytes of a partition's records in memory, likewise."
+    )
+    max_span: int = Field(
+        default=50_000,
+        ge=100,
+        description="Offsets between the lowest unfinished and the highest received event; beyond it the partition "
+        "is paused.",
+    )
+    drain_s: float = Field(
+        default=20.0, gt=0, description="Seconds that writes under way get when a partition moves to another member."
+    )
+    check_topics: bool = Field(default=True, description="Whether topic and dead-letter topic are compared at start.")
+
+
+class SourceSection(Section):
+    """A change feed whose events the consumer applies, by the feed's name: `DICOMCAST_SOURCES__<FEED>__...`."""
+
+    dicomweb_url: str = Field(description="DICOMweb root (WADO-RS), without /studies: written as Endpoint.address.")
+    private_url: str | None = Field(
+        default=None, description="Root to read from where it differs from the public one; never written to FHIR."
+    )
+    auth: AuthSettings = Field(default=AuthSettings(), description="How to authenticate to the DICOMweb root.")
+    ca_file: str | None = Field(default=None, description="CA certificates (PEM) to check it by.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Seconds to wait for its answer.")
+    timezone: str | None = Field(
+        default=None, description="IANA zone of its local times, where a data set has no offset, e.g. Europe/Berlin."
+    )
+    patient_system: str | None = Field(
+        default=None, description="Identifier.system of its PatientIDs; without one they are searched as `|value`."
+    )
+    accession_system: str | None = Field(default=None, description="Identifier.system of its accession numbers.")
+    partition: str | None = Field(
+        default=None, description="Data partition of the DICOM server; default Microsoft.Default or none."
+    )
+    ignored_partitions: list[str] = Field(
+        default=[], description="Data partitions whose events are counted and otherwise passed over."
+    )
+
+    def peer(self) -> PeerSettings:
+        """The HTTP peer to read metadata from."""
+        return PeerSettings(
+            url=self.private_url or self.dicomweb_url, auth=self.auth, ca_file=self.ca_file, timeout_s=self.timeout_s
+        )
+
+
+class ConsumerSettings(ProcessSettings):
+    """All settings of `dicomcast-consumer`."""
+
+    kafka: KafkaSettings
+    fhir: PeerSettings
+    sources: dict[str, SourceSection] = Field(min_length=1, description="The change feeds it applies, by name.")
+    topic: TopicSettings = TopicSettings()
+    registry: RegistrySettings = RegistrySettings()
+    log: LogSettings = LogSettings()
+    consumer: ConsumerSection = ConsumerSection()
+    mapping: MappingOptions = MappingOptions()

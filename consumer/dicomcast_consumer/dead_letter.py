@@ -1,0 +1,88 @@
+"""Dead letters: the record as it was, on the same partition number of the group's dead-letter topic, with the reason.
+
+The offset of a rejected event moves on only after the broker has acknowledged its letter (G3).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from dicomcast_schemas.topic import DeadLetterHeader, rfc3339, text_headers
+
+from .errors import RejectedError
+from .record import Record
+
+__all__ = ["DeadLetterProducer", "Letter", "letter_headers"]
+
+_MAX_TEXT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A rejected record on its way to the dead-letter topic."""
+
+    record: Record
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def letter_headers(
+    record: Record, error: RejectedError, *, group: str, failed_at: datetime
+) -> tuple[tuple[str, bytes | None], ...]:
+    """The record's own headers, then ours. A replayed letter's earlier `dlq.` headers are replaced, its source kept."""
+    before = text_headers(list(record.headers))
+    h = DeadLetterHeader
+    ours: dict[str, str] = {
+        h.REASON: error.reason,
+        h.ERROR_CODE: error.code,
+        h.ERROR_MESSAGE: error.detail[:_MAX_TEXT],
+        h.ATTEMPTS: str(int(before.get(h.ATTEMPTS, "0")) + 1),
+        h.FAILED_AT: rfc3339(failed_at),
+        h.SOURCE_TOPIC: before.get(h.SOURCE_TOPIC, record.topic),
+        h.SOURCE_PARTITION: before.get(h.SOURCE_PARTITION, str(record.partition)),
+        h.SOURCE_OFFSET: before.get(h.SOURCE_OFFSET, str(record.offset)),
+        h.SOURCE_GROUP: group,
+        h.RECORD_TIMESTAMP: before.get(h.RECORD_TIMESTAMP, str(record.timestamp_ms)),
+    }
+    if error.http_status is not None:
+        ours[h.HTTP_STATUS] = str(error.http_status)
+    kept = tuple((name, value) for name, value in record.headers if name not in h.ALL)
+    return kept + tuple((name, text.encode()) for name, text in ours.items())
+
+
+class DeadLetterProducer:
+    """Produces letters; used by the Kafka thread alone."""
+
+    def __init__(self, *, topic: str, config: Mapping[str, Any]) -> None:
+        self._topic = topic
+        self._producer = Producer(dict(config))
+
+    def send(self, letter: Letter, answer: Callable[[str | None], None]) -> None:
+        """Produces the letter. `answer` gets None once it is acknowledged, else the error's name; it is called in a
+        later `poll`, or at once when the client does not take it."""
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            answer(None if error is None else str(error.name()))
+
+        try:
+            self._producer.produce(
+                self._topic,
+                key=letter.record.key,
+                value=letter.record.value,
+                headers=list(letter.headers),
+                partition=letter.record.partition,
+                on_delivery=delivered,
+            )
+        except KafkaException as error:
+            answer(str(error.args[0].name()))
+        except BufferError:
+            answer("_QUEUE_FULL")
+
+    def poll(self) -> None:
+        """Serves the answers that have come."""
+        self._producer.poll(0)
+
+    def flush(self, timeout_s: float) -> None:
+        """Waits for the letters on their way."""
+        self._producer.flush(timeout_s)

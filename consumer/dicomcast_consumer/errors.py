@@ -1,0 +1,73 @@
+"""What can go wrong in the consumer, named by what the loop does about it.
+
+    ConsumerError
+    ├── RetryableError    again, after `retry_after_s` when the peer asked for it; counts against the FHIR server
+    ├── SystemicError     everything waits: no content would be accepted (403, wrong URL); one request tries again
+    ├── ConflictError     read again, without caches, and build anew: someone else wrote
+    ├── NotProvenError    read again and prove again: no commit shows that the partition is still ours
+    ├── RevokedError      forget it: the partition is another member's
+    └── RejectedError     dead letter: this event will never be accepted as it is
+
+What ends the process is a StopError of `dicomcast_runtime.errors`. No text holds patient data.
+"""
+
+__all__ = [
+    "ConflictError",
+    "ConsumerError",
+    "NotProvenError",
+    "RejectedError",
+    "RetryableError",
+    "RevokedError",
+    "SystemicError",
+]
+
+REASONS = ("decode", "map", "fhir", "source")
+
+
+class ConsumerError(Exception):
+    """Anything the consumer raises on purpose."""
+
+
+class RetryableError(ConsumerError):
+    """The same request may succeed later.
+
+    `retry_after_s` is what the peer asked for (Retry-After), or None.
+    """
+
+    def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class SystemicError(ConsumerError):
+    """The FHIR server refuses requests of this kind, whatever they hold: a person must change something there."""
+
+
+class ConflictError(ConsumerError):
+    """What was read is not what is there any more."""
+
+
+class NotProvenError(ConsumerError):
+    """No commit of the partition, begun after the read, was accepted."""
+
+
+class RevokedError(ConsumerError):
+    """The partition was taken away before the write began."""
+
+
+class RejectedError(ConsumerError):
+    """The event goes to the dead-letter topic.
+
+    `reason` is the value of the header dlq.reason, `code` a stable slug below it such as "map.patient_id_missing"
+    (dlq.error.code), `detail` a sentence without patient data (dlq.error.message), `http_status` what FHIR answered.
+    """
+
+    def __init__(self, reason: str, code: str, detail: str, http_status: int | None = None) -> None:
+        if reason not in REASONS:
+            raise ValueError(f"reason {reason!r} is none of {', '.join(REASONS)}")
+        super().__init__(f"{code}: {detail}")
+        self.reason = reason
+        self.code = code
+        self.detail = detail
+        self.http_status = http_status

@@ -1,0 +1,184 @@
+"""Requests to the FHIR server, and what each answer means.
+
+Every answer becomes a value or one of the errors the loop acts on: RetryableError (the same again later), ConflictError
+(someone else wrote: read again), RejectedError (this content will never be accepted), SystemicError (no content would
+be). Nothing of a response body goes into an error but the OperationOutcome's codes: its text may hold patient data.
+"""
+
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import orjson
+from dicomcast_runtime.backoff import retry_after_s
+
+from .errors import ConflictError, RejectedError, RetryableError, SystemicError
+
+__all__ = ["EntryAnswer", "FhirClient", "Resource"]
+
+Resource = dict[str, Any]
+"""A FHIR resource as plain JSON."""
+
+_JSON: Final = "application/fhir+json"
+_TRANSIENT: Final = frozenset({408, 425, 429})
+_MAX_PAGES: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryAnswer:
+    """One entry of a transaction's answer."""
+
+    status: int
+    location: str | None
+    version: str | None
+
+
+class FhirClient:
+    """One FHIR R4 server, by an httpx client whose base URL is the server's."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._base = str(client.base_url).rstrip("/")
+        self.requests = 0
+        """How many requests were sent, for the log and the tests."""
+
+    async def capability(self) -> Resource:
+        """The CapabilityStatement."""
+        return await self._resource("GET", "metadata")
+
+    async def search(
+        self, resource_type: str, *, identifiers: Sequence[str], include: Sequence[str] = ()
+    ) -> list[Resource]:
+        """All resources with one of the identifiers (search tokens, escaped), and what `include` brings.
+
+        By POST, so that no patient's identifier stands in the access logs of proxies and servers; and URLs of many
+        identifiers are refused (HAPI answers 414 from 8 kB on).
+        """
+        form = [("identifier", ",".join(identifiers)), ("_count", str(2 * len(identifiers) + 10))]
+        form += [("_include", path) for path in include]
+        content = urllib.parse.urlencode(form).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        page = await self._resource("POST", f"{resource_type}/_search", content=content, headers=headers)
+        found = list(_matches(page))
+        for _ in range(_MAX_PAGES):
+            following = self._next(page)
+            if following is None:
+                return found
+            page = await self._resource("GET", following)
+            found += _matches(page)
+        raise RejectedError(
+            "fhir", "fhir.too_many_matches", f"a search for {resource_type} has over {_MAX_PAGES} pages"
+        )
+
+    async def read(self, resource_type: str, resource_id: str) -> Resource | None:
+        """The resource, or None when it does not exist (any more)."""
+        response = await self._send("GET", f"{resource_type}/{resource_id}")
+        return None if response.status_code in (404, 410) else self._body(response, named=True)
+
+    async def transaction(self, bundle: Resource) -> list[EntryAnswer]:
+        """Applies all entries or none; answers in their order."""
+        headers = {"Content-Type": _JSON, "Prefer": "return=minimal"}
+        response = await self._send("POST", self._base, content=orjson.dumps(bundle), headers=headers)
+        entries = self._body(response, named=False).get("entry", [])
+        if len(entries) != len(bundle["entry"]):
+            raise RetryableError(f"the transaction's answer has {len(entries)} entries for {len(bundle['entry'])}")
+        return [_entry_answer(entry) for entry in entries]
+
+    async def delete(self, resource_type: str, resource_id: str) -> str | None:
+        """Deletes; returns the version the deletion made, where the server tells."""
+        response = await self._send("DELETE", f"{resource_type}/{resource_id}")
+        if response.status_code in (404, 410):
+            return None
+        self._check(response, named=True)
+        return _version(response.headers.get("ETag"))
+
+    async def history(self, resource_type: str, resource_id: str) -> list[Resource]:
+        """The resource's versions that still have content, the newest first."""
+        page = await self._resource("GET", f"{resource_type}/{resource_id}/_history")
+        return [entry["resource"] for entry in page.get("entry", []) if "resource" in entry]
+
+    async def put(self, resource: Resource) -> None:
+        """Writes the resource under its id, whatever is there."""
+        path = f"{resource['resourceType']}/{resource['id']}"
+        response = await self._send("PUT", path, content=orjson.dumps(resource), headers={"Content-Type": _JSON})
+        self._check(response, named=True)
+
+    async def _resource(self, method: str, path: str, **request: Any) -> Resource:
+        return self._body(await self._send(method, path, **request), named=False)
+
+    async def _send(
+        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        self.requests += 1
+        try:
+            return await self._client.request(
+                method, path, content=content, headers={"Accept": _JSON, **(headers or {})}
+            )
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise RetryableError(f"FHIR: {type(error).__name__}") from error
+
+    def _body(self, response: httpx.Response, *, named: bool) -> Resource:
+        self._check(response, named=named)
+        try:
+            body = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            raise RetryableError(f"FHIR: {response.status_code} with a body that is not JSON") from None
+        if not isinstance(body, dict):
+            raise RetryableError(f"FHIR: {response.status_code} with a body that is not a resource")
+        return body
+
+    def _check(self, response: httpx.Response, *, named: bool) -> None:
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        codes = _outcome_codes(response)
+        text = f"FHIR answered {status}" + (f" ({', '.join(codes)})" if codes else "")
+        if status in _TRANSIENT or status >= 500:
+            raise RetryableError(text, retry_after_s=retry_after_s(response.headers.get("Retry-After")))
+        if status == 412 and "multiple-matches" in codes:
+            raise RejectedError("fhir", "fhir.multiple_matches", text, http_status=status)
+        if status in (409, 412) or (status in (404, 410) and (named or codes)):
+            raise ConflictError(text)
+        if status in (400, 413, 422):
+            raise RejectedError("fhir", f"fhir.{status}", text, http_status=status)
+        raise SystemicError(f"{text} to {response.request.method}: check DICOMCAST_FHIR__URL and the permissions")
+
+    def _next(self, page: Resource) -> str | None:
+        for link in page.get("link", []):
+            if link.get("relation") == "next":
+                url = httpx.URL(str(link.get("url")))
+                # Only path and query count: no request goes to a host that a person did not name.
+                return str(self._client.base_url.copy_with(raw_path=url.raw_path)) if url.host else str(url)
+        return None
+
+
+def _matches(page: Resource) -> Iterator[Resource]:
+    for entry in page.get("entry", []):
+        resource = entry.get("resource", {})
+        if entry.get("search", {}).get("mode") != "outcome" and resource.get("resourceType") != "OperationOutcome":
+            yield resource
+
+
+def _entry_answer(entry: Mapping[str, Any]) -> EntryAnswer:
+    response = entry.get("response", {})
+    status = str(response.get("status", ""))[:3]
+    return EntryAnswer(
+        status=int(status) if status.isdigit() else 0,
+        location=response.get("location"),
+        version=_version(response.get("etag")),
+    )
+
+
+def _version(etag: str | None) -> str | None:
+    # In entries of a transaction HAPI writes the bare version.
+    return None if etag is None else etag.removeprefix("W/").strip('"')
+
+
+def _outcome_codes(response: httpx.Response) -> list[str]:
+    try:
+        issues = orjson.loads(response.content).get("issue", [])
+        return sorted({str(issue.get("code")) for issue in issues if issue.get("severity") in ("error", "fatal")})
+    except (orjson.JSONDecodeError, AttributeError, TypeError):
+        return []

@@ -1,0 +1,57 @@
+"""Runs on their way to FHIR together."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import RevokedError
+from .lanes import Run
+
+__all__ = ["ApplyGroup", "Group"]
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Runs of one assignment of one partition, in one task."""
+
+    runs: tuple[Run, ...]
+    revoked: bool = False
+    _writing: int = 0
+
+    @property
+    def partition(self) -> int:
+        """The partition of all its runs."""
+        return self.runs[0].partition
+
+    @property
+    def epoch(self) -> int:
+        """The assignment of all its runs."""
+        return self.runs[0].epoch
+
+    @property
+    def writes(self) -> bool:
+        """Whether a write is under way, which must not be cut off."""
+        return self._writing > 0
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around a write. Raises RevokedError instead of beginning one after the partition was revoked."""
+        if self.revoked:
+            raise RevokedError
+        self._writing += 1
+        try:
+            yield
+        finally:
+            self._writing -= 1
+
+
+class ApplyGroup(Protocol):
+    """What a task does with a group."""
+
+    async def __call__(self, group: Group) -> Counter[str]:
+        """Returns once every event is in FHIR, without effect, or an acknowledged dead letter: how many met which fate.
+
+        Raises RevokedError when the partition was taken away, BrokenContractError when the partition must stop.
+        """

@@ -1,0 +1,131 @@
+"""Which records may be applied now. Pure.
+
+Per partition one lane per study (the record's key), first in first out, with one run in flight per study: a study's
+events reach FHIR in partition order (G2), different studies side by side. A run is everything that waits in a lane, up to
+a bound, so that a backlog of 500 instances of a study is a handful of requests.
+
+Each assignment of a partition has an epoch. What comes back from an earlier epoch is an orphan: its outcome is ignored,
+but its study stays blocked until it ends, in whatever assignment the study's records come next.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .record import Record
+
+__all__ = ["Lanes", "Run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Consecutive records of one study, in flight together."""
+
+    partition: int
+    epoch: int
+    lane: bytes
+    records: tuple[Record, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes its records hold."""
+        return sum(record.size for record in self.records)
+
+
+@dataclass(slots=True)
+class _Partition:
+    epoch: int
+    waiting: dict[bytes, deque[Record]] = field(default_factory=dict)
+    ready: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    stopped: bool = False
+
+
+class Lanes:
+    """The lanes of all assigned partitions."""
+
+    def __init__(self) -> None:
+        self._partitions: OrderedDict[int, _Partition] = OrderedDict()
+        self._in_flight: dict[bytes, Run] = {}
+        self._epochs = 0
+
+    @property
+    def assigned(self) -> tuple[int, ...]:
+        """The assigned partitions, ascending."""
+        return tuple(sorted(self._partitions))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is in flight."""
+        return not self._in_flight and not any(owned.waiting for owned in self._partitions.values())
+
+    def assign(self, partition: int) -> int:
+        """A new assignment of the partition; returns its epoch."""
+        self._epochs += 1
+        self._partitions[partition] = _Partition(self._epochs)
+        return self._epochs
+
+    def revoke(self, partition: int) -> None:
+        """Forgets what waits in the partition. Its runs in flight become orphans."""
+        self._partitions.pop(partition, None)
+
+    def epoch(self, partition: int) -> int | None:
+        """The epoch of the partition's assignment; None when it is not assigned."""
+        found = self._partitions.get(partition)
+        return None if found is None else found.epoch
+
+    def receive(self, partition: int, records: Iterable[Record]) -> None:
+        """Queues records of an assigned partition, in partition order."""
+        owned = self._partitions[partition]
+        for record in records:
+            owned.waiting.setdefault(record.lane, deque()).append(record)
+            self._make_ready(owned, record.lane)
+
+    def stop(self, partition: int) -> None:
+        """Picks nothing more of the partition in this assignment."""
+        if partition in self._partitions:
+            self._partitions[partition].stopped = True
+
+    def pick(self, *, max_runs: int, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+        """Takes runs of one partition, the ones that waited longest; partitions take turns. In flight from now on.
+
+        Empty when no study is ready; else at least one record, whatever the bounds.
+        """
+        partition = next((p for p, owned in self._partitions.items() if owned.ready and not owned.stopped), None)
+        if partition is None:
+            return ()
+        owned = self._partitions[partition]
+        self._partitions.move_to_end(partition)
+        runs: list[Run] = []
+        while owned.ready and len(runs) < max_runs and max_records > 0 and max_bytes > 0:
+            lane, _ = owned.ready.popitem(last=False)
+            run = self._take(partition, lane, max_records=max_records, max_bytes=max_bytes)
+            max_records -= len(run.records)
+            max_bytes -= run.size
+            runs.append(run)
+        return tuple(runs)
+
+    def finish(self, run: Run) -> bool:
+        """Ends a run in flight; False when its assignment is over and its outcome must be ignored."""
+        if self._in_flight.get(run.lane) is run:
+            del self._in_flight[run.lane]
+        for owned in self._partitions.values():
+            self._make_ready(owned, run.lane)
+        return self.epoch(run.partition) == run.epoch
+
+    def _make_ready(self, owned: _Partition, lane: bytes) -> None:
+        if lane in owned.waiting and lane not in self._in_flight:
+            owned.ready.setdefault(lane)
+
+    def _take(self, partition: int, lane: bytes, *, max_records: int, max_bytes: int) -> Run:
+        owned = self._partitions[partition]
+        queue = owned.waiting[lane]
+        taken = [queue.popleft()]
+        size = taken[0].size
+        while queue and len(taken) < max_records and size + queue[0].size <= max_bytes:
+            taken.append(queue.popleft())
+            size += taken[-1].size
+        if not queue:
+            del owned.waiting[lane]
+        run = Run(partition=partition, epoch=owned.epoch, lane=lane, records=tuple(taken))
+        self._in_flight[lane] = run
+        return run

@@ -1,0 +1,122 @@
+"""From record to change: decode, find the source, read what the mapping needs.
+
+An event without its metadata (too large for a record, or unreadable when it was produced) is completed by WADO-RS.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from dicomcast_runtime.backoff import retry_after_s
+from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
+from dicomcast_runtime.errors import BrokenContractError, DependencyError
+from dicomcast_schemas import (
+    Action,
+    DicomChangeEvent,
+    MalformedRecordError,
+    SchemaById,
+    State,
+    UnknownSchemaError,
+    decode,
+)
+from dicomcast_schemas.topic import METADATA, record_key
+
+from .errors import RejectedError, RetryableError
+from .mapping import InstanceChange, MappingOptions, SourceProfile, in_partition, read_event
+from .record import Record
+
+__all__ = ["EventReader", "FeedSource", "lacks_metadata"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSource:
+    """What the consumer knows of one change feed."""
+
+    profile: SourceProfile
+    dicomweb: httpx.AsyncClient
+    ignored_partitions: frozenset[str]
+
+
+def lacks_metadata(record: Record) -> bool:
+    """Whether the producer left the metadata out, so that reading the event takes a request to the DICOM server."""
+    return any(name == METADATA for name, _ in record.headers)
+
+
+class EventReader:
+    """Reads records of all configured feeds."""
+
+    def __init__(
+        self, *, feeds: Mapping[str, FeedSource], options: MappingOptions, schema_by_id: SchemaById | None
+    ) -> None:
+        self._feeds = feeds
+        self._options = options
+        self._schema_by_id = schema_by_id
+
+    async def read(self, record: Record) -> InstanceChange | None:
+        """The change, or None for an event of an ignored data partition.
+
+        Raises RejectedError (dead letter), RetryableError (the DICOM server is away), BrokenContractError (stop).
+        """
+        event = self._decode(record)
+        source = self._feed(record, event)
+        if not self._is_served(record, event, source):
+            return None
+        if event.action is not Action.UNKNOWN and record.key != record_key(event):
+            raise RejectedError("decode", "decode.key_mismatch", "the record's key is not its Study Instance UID")
+        metadata = await self._missing_metadata(event, source)
+        return read_event(event, profile=source.profile, options=self._options, metadata=metadata)
+
+    def profile(self, feed: str) -> SourceProfile:
+        """The mapping's view of a feed whose event was read."""
+        return self._feeds[feed].profile
+
+    def _decode(self, record: Record) -> DicomChangeEvent:
+        try:
+            return decode(record.value, schema_by_id=self._schema_by_id)
+        except MalformedRecordError as error:
+            raise RejectedError("decode", "decode.malformed", str(error)) from None
+        except UnknownSchemaError as error:
+            raise BrokenContractError(f"{_place(record)}: {error}") from None
+        except DependencyError as error:
+            raise RetryableError(str(error)) from error
+
+    def _feed(self, record: Record, event: DicomChangeEvent) -> FeedSource:
+        source = self._feeds.get(event.feed)
+        if source is None:
+            raise BrokenContractError(
+                f"{_place(record)} is of the feed {event.feed!r}, which is not configured: set "
+                f"DICOMCAST_SOURCES__{event.feed.upper()}__DICOMWEB_URL and restart"
+            )
+        return source
+
+    def _is_served(self, record: Record, event: DicomChangeEvent, source: FeedSource) -> bool:
+        if in_partition(event, source.profile):
+            return True
+        if event.partition_name in source.ignored_partitions:
+            return False
+        raise BrokenContractError(
+            f"{_place(record)} is of the data partition {event.partition_name!r}, and the feed {event.feed!r} is configured for "
+            f"{source.profile.partition or 'Microsoft.Default'!r}: add it to DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS, "
+            "or give it a consumer of its own"
+        )
+
+    async def _missing_metadata(self, event: DicomChangeEvent, source: FeedSource) -> str | None:
+        exists = event.action is not Action.DELETE and event.state is not State.DELETED
+        if event.metadata is not None or not exists:
+            return None
+        try:
+            return await read_metadata(
+                source.dicomweb,
+                study_instance_uid=event.study_instance_uid,
+                series_instance_uid=event.series_instance_uid,
+                sop_instance_uid=event.sop_instance_uid,
+            )
+        except InstanceGoneError as error:
+            text = "the instance is not on the DICOM server any more"
+            raise RejectedError("source", "source.gone", text, http_status=error.status) from None
+        except DicomWebError as error:
+            raise RetryableError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
+
+
+def _place(record: Record) -> str:
+    return f"the record at offset {record.offset} of {record.topic}[{record.partition}]"

@@ -1,0 +1,186 @@
+"""`dicomcast-consumer run`: the parts of a member, put together, and its life from start to drain."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from typing import Any, Final
+
+import httpx
+import structlog
+from dicomcast_runtime.backoff import full_jitter
+from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.registry import SchemaRegistry
+from dicomcast_schemas.topic import PARTITIONER, dead_letter_topic
+
+from .apply import StudyApplier
+from .breaker import Breaker
+from .config import ConsumerSettings
+from .dead_letter import DeadLetterProducer
+from .errors import ConflictError, RejectedError, RetryableError, SystemicError
+from .fhir_client import FhirClient
+from .fhir_reader import FhirReader
+from .gate import Gate
+from .mapping import SourceProfile
+from .outbox import Outbox
+from .reader import EventReader, FeedSource
+from .source import Bounds, HandedOver, Source
+from .topics import check_topics
+from .watchdog import Watchdog
+from .worker import Limits, Worker
+
+__all__ = ["run_consumer"]
+
+log = structlog.get_logger("dicomcast.consumer")
+
+_CLOSE_S: Final = 15.0
+_DEFAULT_MAX_POLL_S: Final = 300.0
+
+
+async def run_consumer(settings: ConsumerSettings) -> None:
+    """Runs until SIGTERM or SIGINT, then drains. Raises a StopError for everything else that ends it."""
+    topic, group = settings.topic.name, settings.consumer.group
+    if settings.consumer.check_topics:
+        await asyncio.to_thread(check_topics, settings.kafka.client(), topic=topic, group=group)
+    async with contextlib.AsyncExitStack() as stack:
+        fhir_http = await stack.enter_async_context(peer_client(settings.fhir))
+        fhir = FhirClient(fhir_http)
+        feeds = {name: _feed(settings, name) for name in settings.sources}
+        for feed in feeds.values():
+            await stack.enter_async_context(feed.dicomweb)
+        await _wait_for_fhir(fhir)
+        await _run_member(settings, fhir=fhir, feeds=feeds)
+
+
+async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: dict[str, FeedSource]) -> None:
+    consumer, loop = settings.consumer, asyncio.get_running_loop()
+    inbox: list[HandedOver] = []
+    worker: Worker | None = None
+
+    def hand_over(item: HandedOver) -> None:
+        loop.call_soon_threadsafe(lambda: worker.hand_over(item) if worker else inbox.append(item))
+
+    source = Source(
+        topic=settings.topic.name,
+        config=_consumer_config(settings),
+        letters=DeadLetterProducer(
+            topic=dead_letter_topic(settings.topic.name, consumer.group), config=_producer_config(settings)
+        ),
+        bounds=Bounds(
+            max_records=consumer.max_waiting_records, max_bytes=consumer.max_waiting_bytes, drain_s=consumer.drain_s
+        ),
+        hand_over=hand_over,
+        start=consumer.start,
+    )
+    worker = Worker(source=source, limits=_limits(settings))
+    registry = SchemaRegistry(settings.registry).schema_by_id if settings.registry.url else None
+    applier = StudyApplier(
+        events=EventReader(feeds=feeds, options=settings.mapping, schema_by_id=registry),
+        fhir=FhirReader(fhir),
+        letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
+        gate=Gate(Breaker()),
+        prove=worker.commits.prove,
+        options=settings.mapping,
+    )
+    watchdog = Watchdog(
+        {"kafka thread": lambda: source.polled_at_s, "event loop": lambda: worker.beat_at_s},
+        limit_s=_max_poll_s(settings) * 0.8,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    source.start()
+    watchdog.start()
+    log.info("started", topic=settings.topic.name, group=consumer.group, fhir=settings.fhir.url)
+    try:
+        await worker.run(applier)
+    finally:
+        watchdog.end()
+        # The group is left in the Kafka thread; what it still hands over is taken, so that its revocation is answered.
+        closing = asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S))
+        while not closing.done():
+            await worker.take()
+        log.info("stopped", **dict(sorted(worker.fates.items())))
+
+
+async def _wait_for_fhir(fhir: FhirClient) -> None:
+    """Returns once the FHIR server has answered with what is needed. Raises ConfigurationError when it lacks it."""
+    for attempt in range(1_000_000):
+        try:
+            _check_capability(await fhir.capability())
+        except (SystemicError, ConflictError, RejectedError) as error:
+            raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
+        except RetryableError as error:
+            if attempt in (0, 10):
+                log.warning("the FHIR server is away; waiting", reason=str(error))
+            await asyncio.sleep(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform))
+            continue
+        return
+
+
+def _check_capability(statement: dict[str, Any]) -> None:
+    version = str(statement.get("fhirVersion", ""))
+    if not version.startswith("4.0."):
+        raise ConfigurationError(
+            f"DICOMCAST_FHIR__URL: the server speaks FHIR {version or 'of no stated version'}, R4 (4.0.1) is needed"
+        )
+    codes = {i.get("code") for rest in statement.get("rest", []) for i in rest.get("interaction", [])}
+    if "transaction" not in codes:
+        raise ConfigurationError("DICOMCAST_FHIR__URL: the server's CapabilityStatement has no transaction interaction")
+
+
+def _feed(settings: ConsumerSettings, name: str) -> FeedSource:
+    section = settings.sources[name]
+    profile = SourceProfile(
+        feed=name,
+        dicomweb_url=section.dicomweb_url,
+        timezone=section.timezone,
+        patient_system=section.patient_system,
+        accession_system=section.accession_system,
+        partition=section.partition,
+    )
+    client: httpx.AsyncClient = peer_client(section.peer())
+    return FeedSource(profile=profile, dicomweb=client, ignored_partitions=frozenset(section.ignored_partitions))
+
+
+def _limits(settings: ConsumerSettings) -> Limits:
+    consumer = settings.consumer
+    strict_order = consumer.max_in_flight == 1
+    return Limits(
+        max_in_flight=consumer.max_in_flight,
+        max_runs=1 if strict_order else consumer.max_studies_per_bundle,
+        max_records=consumer.max_instances_per_bundle,
+        max_span=consumer.max_span,
+    )
+
+
+def _max_poll_s(settings: ConsumerSettings) -> float:
+    return float(settings.kafka.root.get("max.poll.interval.ms", _DEFAULT_MAX_POLL_S * 1000)) / 1000
+
+
+def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
+    config = settings.kafka.client(
+        group_id=settings.consumer.group,
+        enable_auto_commit=False,
+        enable_auto_offset_store=False,
+        auto_offset_reset="error",
+        isolation_level="read_committed",
+    )
+    config.setdefault("client.id", "dicomcast-consumer")
+    # librdkafka's own queue comes on top of what the loop holds (G6).
+    config.setdefault("queued.max.messages.kbytes", 16_384)
+    config.setdefault("fetch.message.max.bytes", 2 * 1024 * 1024)
+    if config.setdefault("group.protocol", "classic") == "classic":
+        config.setdefault("partition.assignment.strategy", "cooperative-sticky")
+    return config
+
+
+def _producer_config(settings: ConsumerSettings) -> dict[str, Any]:
+    names = ("group.instance.id", "group.protocol", "session.timeout.ms", "max.poll.interval.ms", "heartbeat.interval.ms")
+    skipped = (*names, "partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes")
+    config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
+    config = {name: value for name, value in config.items() if name not in skipped}
+    # What a record's own size allows, and the reason on top.
+    config.setdefault("message.max.bytes", settings.topic.max_record_bytes + 65_536)
+    config.setdefault("client.id", "dicomcast-consumer-dead-letters")
+    return config

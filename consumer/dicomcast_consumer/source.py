@@ -1,0 +1,391 @@
+"""The thread that owns the Consumer handle, and the dead-letter producer beside it.
+
+It polls, pauses and resumes, commits and serves callbacks; it never waits for HTTP, but for the bounded drain in the
+revoke callback. The loop gives it work through a queue (commit, dead letter, release) and gets everything else through
+`hand_over`, in the order in which it happened. confluent-kafka's callbacks all run in this thread, inside poll.
+"""
+
+import collections
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
+
+from .dead_letter import DeadLetterProducer, Letter
+from .record import Record
+
+__all__ = [
+    "Assigned",
+    "Bounds",
+    "CommitAnswer",
+    "Failed",
+    "HandedOver",
+    "LetterAnswer",
+    "Lost",
+    "Received",
+    "Revoked",
+    "Source",
+]
+
+log = structlog.get_logger("dicomcast.source")
+
+_POLL_S: Final = 0.02
+_FETCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """Records of one partition in offset order, and the consumer's position after them."""
+
+    partition: int
+    records: tuple[Record, ...]
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """These partitions are ours from now on."""
+
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """These partitions go to another member. The Kafka thread waits, bounded, until `drained` is called with the
+    offsets to commit; after that nothing of theirs may be written."""
+
+    partitions: tuple[int, ...]
+    drained: Callable[[Mapping[int, int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """These partitions are another member's already: commit nothing."""
+
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAnswer:
+    """The coordinator's answer to a commit: accepted when there is no error."""
+
+    token: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterAnswer:
+    """The broker's answer to a dead letter: acknowledged by all in-sync replicas when there is no error."""
+
+    token: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The thread has ended with an error that a person must see."""
+
+    error: StopError
+
+
+HandedOver = Received | Assigned | Revoked | Lost | CommitAnswer | LetterAnswer | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much may wait in memory, per partition, and how long a drain may take."""
+
+    max_records: int = 2_000
+    max_bytes: int = 16 * 1024 * 1024
+    drain_s: float = 20.0
+
+
+@dataclass(slots=True)
+class _Held:
+    records: int = 0
+    size: int = 0
+    paused: bool = False
+    on_hold: bool = False
+    position: int | None = None
+
+
+class Source:
+    """Runs the Consumer in a thread of its own."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        config: Mapping[str, Any],
+        letters: DeadLetterProducer,
+        bounds: Bounds,
+        hand_over: Callable[[HandedOver], None],
+        start: str = "earliest",
+    ) -> None:
+        """`hand_over` is called in the thread and must not block. `start`: where a group without offsets begins."""
+        self._topic = topic
+        self._consumer = Consumer({**config, "on_commit": self._on_commit})
+        self._letters = letters
+        self._bounds = bounds
+        self._hand_over = hand_over
+        self._start = start
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._commits: collections.deque[int] = collections.deque()
+        self._held: dict[int, _Held] = {}
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
+        self.polled_at_s = time.monotonic()
+        """When the thread last reached poll, for the watchdog."""
+
+    # --- called by the loop ---
+
+    def start(self) -> None:
+        """Subscribes and begins to poll."""
+        self._thread.start()
+
+    def commit(self, token: int, offsets: Mapping[int, int]) -> None:
+        """Commits offsets; a CommitAnswer with the token follows, unless the broker never answers."""
+        self._commands.put(lambda: self._commit(token, offsets))
+
+    def dead_letter(self, token: int, letter: Letter) -> None:
+        """Produces a dead letter; a LetterAnswer with the token follows."""
+        answer = lambda error: self._hand_over(LetterAnswer(token, error))  # noqa: E731
+        self._commands.put(lambda: self._letters.send(letter, answer))
+
+    def release(self, partition: int, *, records: int, size: int) -> None:
+        """Gives back room: these records of the partition are finished or forgotten."""
+        self._commands.put(lambda: self._release(partition, records, size))
+
+    def hold(self, partition: int) -> None:
+        """Fetches nothing more of the partition until `resume`."""
+        self._commands.put(lambda: self._hold(partition))
+
+    def resume(self, partition: int) -> None:
+        """Ends `hold`."""
+        self._commands.put(lambda: self._resume(partition))
+
+    def close(self, timeout_s: float) -> bool:
+        """Leaves the group and ends the thread; False when it did not end in time."""
+        self._closing = True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        try:
+            self._consumer.subscribe(
+                [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._closing:
+                self._serve_commands()
+                self.polled_at_s = time.monotonic()
+                self._deliver(self._consumer.consume(_FETCH, _POLL_S))
+                self._letters.poll()
+            self._serve_commands()
+        except StopError as error:
+            self._hand_over(Failed(error))
+        except KafkaException as error:
+            self._hand_over(Failed(_stop_error(error.args[0])))
+        except Exception as error:  # a bug: it must end the process, not leave it without a Kafka thread
+            log.exception("kafka thread failed")
+            self._hand_over(Failed(DependencyError(f"the Kafka thread failed: {type(error).__name__}")))
+        finally:
+            self._letters.flush(5.0)
+            self._consumer.close()
+
+    def _serve_commands(self) -> None:
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            command()
+
+    def _deliver(self, polled: list[Message]) -> None:
+        by_partition: dict[int, list[Record]] = {}
+        for item in polled:
+            error = item.error()
+            if error is not None:
+                self._check(error)
+                continue
+            record = _record(item)
+            by_partition.setdefault(record.partition, []).append(record)
+        self._hand_over_positions(by_partition)
+
+    def _hand_over_positions(self, by_partition: Mapping[int, list[Record]]) -> None:
+        # position() is asked here, right after the poll, and travels with that poll's records: asked later it would
+        # count records that are still on their way to the loop.
+        if not self._held:
+            return
+        for place in self._consumer.position([TopicPartition(self._topic, p) for p in self._held]):
+            held = self._held[place.partition]
+            records = tuple(by_partition.get(place.partition, ()))
+            position = place.offset if place.offset >= 0 else None
+            if not records and position == held.position:
+                continue
+            held.position = position
+            held.records += len(records)
+            held.size += sum(record.size for record in records)
+            self._hand_over(Received(partition=place.partition, records=records, position=position))
+            self._throttle(place.partition, held)
+
+    def _throttle(self, partition: int, held: _Held) -> None:
+        bounds, here = self._bounds, [TopicPartition(self._topic, partition)]
+        if not held.paused and (held.records >= bounds.max_records or held.size >= bounds.max_bytes):
+            self._consumer.pause(here)
+            held.paused = True
+        elif (
+            held.paused
+            and not held.on_hold
+            and held.records <= bounds.max_records // 2
+            and held.size <= bounds.max_bytes // 2
+        ):
+            self._consumer.resume(here)
+            held.paused = False
+
+    def _release(self, partition: int, records: int, size: int) -> None:
+        held = self._held.get(partition)
+        if held is not None:
+            held.records -= records
+            held.size -= size
+            self._throttle(partition, held)
+
+    def _hold(self, partition: int) -> None:
+        held = self._held.get(partition)
+        if held is not None:
+            self._consumer.pause([TopicPartition(self._topic, partition)])
+            held.paused = held.on_hold = True
+
+    def _resume(self, partition: int) -> None:
+        held = self._held.get(partition)
+        if held is not None:
+            held.on_hold = False
+            self._throttle(partition, held)
+
+    def _commit(self, token: int, offsets: Mapping[int, int]) -> None:
+        owned = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items() if p in self._held]
+        if len(owned) < len(offsets):
+            self._hand_over(CommitAnswer(token, "a partition is not assigned any more"))
+            return
+        try:
+            self._consumer.commit(offsets=owned, asynchronous=True)
+        except KafkaException as error:
+            self._hand_over(CommitAnswer(token, str(error.args[0].name())))
+            return
+        self._commits.append(token)
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        # Answers come in the order of the commits. A commit in a revoke callback has token 0: nobody waits for it.
+        token = self._commits.popleft() if self._commits else 0
+        failed = error or next((place.error for place in places if place.error), None)
+        if token:
+            self._hand_over(CommitAnswer(token, None if failed is None else str(failed.name())))
+
+    # --- callbacks of the group, inside poll ---
+
+    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        begins: list[TopicPartition] = []
+        first: list[TopicPartition] = []
+        for place in consumer.committed(places, timeout=30.0):
+            if place.error is not None:
+                raise KafkaException(place.error)
+            begin = TopicPartition(place.topic, place.partition, place.offset)
+            if place.offset == OFFSET_INVALID:
+                begin.offset = self._first_offset(consumer, place)
+                first.append(begin)
+            begins.append(begin)
+            self._held[place.partition] = _Held()
+        consumer.incremental_assign(begins)
+        self._hand_over(Assigned(tuple(place.partition for place in begins)))
+        if first:
+            # Written down at once: a group with an offset never again begins at the earliest one by itself.
+            consumer.commit(offsets=first, asynchronous=True)
+            self._commits.append(0)
+
+    def _first_offset(self, consumer: Consumer, place: TopicPartition) -> int:
+        low, high = consumer.get_watermark_offsets(place, timeout=30.0)
+        return low if self._start == "earliest" else high
+
+    def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        partitions = tuple(place.partition for place in places)
+        answered = threading.Event()
+        offsets: dict[int, int] = {}
+
+        def drained(last: Mapping[int, int]) -> None:
+            offsets.update(last)
+            answered.set()
+
+        self._hand_over(Revoked(partitions, drained))
+        deadline_s = time.monotonic() + self._bounds.drain_s
+        while not answered.wait(_POLL_S) and time.monotonic() < deadline_s:
+            self._serve_commands()  # a write in flight may need its dead letter acknowledged
+            self._letters.poll()
+        if offsets:
+            last = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
+            consumer.commit(offsets=last, asynchronous=True)
+            self._commits.append(0)
+        self._forget(consumer, places)
+
+    def _on_lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._hand_over(Lost(tuple(place.partition for place in places)))
+        self._forget(consumer, places)
+
+    def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        for place in places:
+            self._held.pop(place.partition, None)
+        consumer.incremental_unassign(places)
+
+    def _check(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise BrokenContractError(
+                f"the committed offset of a partition of {self._topic} is not in the topic any more (retention passed "
+                "it, or the topic was made anew): nothing was skipped. Decide with `dicomcast-consumer replay plan`"
+            )
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise BrokenContractError(f"the topic {self._topic} does not exist: `dicomcast-producer topics apply`")
+        if error.fatal() or error.code() in (
+            KafkaError._FATAL,
+            KafkaError._FENCED,
+        ):  # fatal() alone is False for _FATAL
+            raise _stop_error(error)
+        if error.code() in _REFUSED:
+            raise BrokenContractError(f"Kafka refuses {self._topic} to this consumer: {error.name()}: {error.str()}")
+        log.warning("kafka", error=error.name())
+
+
+_REFUSED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
+def _stop_error(error: KafkaError) -> StopError:
+    if error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED):
+        return FencedError(f"another member with the same group.instance.id has joined: {error.name()}")
+    return DependencyError(f"Kafka: {error.name()}: {error.str()}")
+
+
+def _record(item: Message) -> Record:
+    topic, partition, offset = item.topic(), item.partition(), item.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    key, value = item.key(), item.value()
+    return Record(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=key.encode() if isinstance(key, str) else key,
+        value=value.encode() if isinstance(value, str) else value,
+        headers=_headers(item),
+        timestamp_ms=item.timestamp()[1],
+    )
+
+
+def _headers(item: Message) -> tuple[tuple[str, bytes | None], ...]:
+    pairs: Any = item.headers() or ()  # the stubs also allow a mapping, which poll never gives
+    return tuple((name, content.encode() if isinstance(content, str) else content) for name, content in pairs)

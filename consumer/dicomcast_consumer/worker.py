@@ -1,0 +1,302 @@
+"""THE LOOP of the consumer.
+
+    Kafka thread ── records ──▶ lanes ── runs ──▶ a task per group: read events, read FHIR, prove, write
+         ▲                                           │ every event finished, or an acknowledged dead letter
+         └────────── commit ◀───── offsets ◀─────────┘
+
+All state lives here and is touched only here. `run` goes round:
+
+    1. take      what the Kafka thread handed over and what tasks ended with, in the order it happened
+    2. dispatch  runs to tasks, up to max_in_flight
+    3. commit    the lowest unfinished offset of every partition
+    4. answer    a revocation once nothing of its partitions is in flight
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogError
+
+from .commits import Commits, CommitSink
+from .errors import RevokedError
+from .group import ApplyGroup, Group
+from .lanes import Lanes
+from .offsets import PartitionOffsets
+from .source import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
+
+__all__ = ["KafkaSource", "Limits", "Worker"]
+
+log = structlog.get_logger("dicomcast.worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much goes on at once."""
+
+    max_in_flight: int = 8
+    max_runs: int = 25
+    max_records: int = 500
+    max_bytes: int = 16 * 1024 * 1024
+    max_span: int = 50_000
+    commit_every_s: float = 1.0
+    commit_every: int = 500
+
+
+class KafkaSource(CommitSink, Protocol):
+    """What the loop asks of the Kafka thread."""
+
+    def release(self, partition: int, *, records: int, size: int) -> None:
+        """Gives back room in memory."""
+
+    def hold(self, partition: int) -> None:
+        """Fetches nothing more of the partition until `resume`."""
+
+    def resume(self, partition: int) -> None:
+        """Ends `hold`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    task: "asyncio.Task[Counter[str]]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Revocation:
+    epochs: Mapping[int, int]
+    """Partition → epoch."""
+    drained: Callable[[Mapping[int, int]], None]
+
+
+class Worker:
+    """One member of the consumer group."""
+
+    def __init__(self, *, source: KafkaSource, limits: Limits) -> None:
+        self._source = source
+        self._limits = limits
+        self._inbox: asyncio.Queue[HandedOver | _Ended | None] = asyncio.Queue()
+        self._lanes = Lanes()
+        self._offsets: dict[int, PartitionOffsets] = {}  # by epoch
+        self._groups: dict[asyncio.Task[Counter[str]], Group] = {}
+        self._revocations: list[_Revocation] = []
+        self._stopped: dict[int, StopError] = {}
+        self._held: set[int] = set()
+        self._letters: dict[int, asyncio.Future[str | None]] = {}
+        self._commit_at_s = 0.0
+        self._uncommitted = 0
+        self._stopping = False
+        self._error: StopError | None = None
+        self.commits = Commits(sink=source, offsets=self._committable)
+        self.fates: Counter[str] = Counter()
+        """What became of the events so far, by name."""
+        self.beat_at_s = time.monotonic()
+        """When the loop last went round, for the watchdog."""
+
+    def hand_over(self, item: HandedOver) -> None:
+        """Takes an item of the Kafka thread; called in the loop's own thread."""
+        self._inbox.put_nowait(item)
+
+    def stop(self) -> None:
+        """Begins the drain: nothing new is dispatched, writes under way end, then `run` returns."""
+        self._stopping = True
+        self._revoke_groups(self._lanes.assigned)
+        self._inbox.put_nowait(None)
+
+    async def run(self, apply: ApplyGroup) -> None:
+        """Until `stop`, or an error that ends the process, which is raised after the drain."""
+        while not (self._stopping and not self._groups):
+            await self.take()
+            self._dispatch(apply)
+            self._commit_when_due()
+            self._answer_drained()
+        await self._last_commit()
+        stop = self._error or next(iter(self._stopped.values()), None)
+        if stop is not None:
+            raise stop
+
+    async def letter_answer(self, token: int) -> str | None:
+        """Waits for the broker's answer to a dead letter: None when acknowledged, else the error's name."""
+        future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._letters[token] = future
+        return await future
+
+    # --- 1. take ---
+
+    async def take(self) -> None:
+        """Takes what has come, or waits a little for it."""
+        with contextlib.suppress(TimeoutError):
+            self._note(await asyncio.wait_for(self._inbox.get(), self._limits.commit_every_s / 2))
+        while not self._inbox.empty():
+            self._note(self._inbox.get_nowait())
+        self.beat_at_s = time.monotonic()
+
+    def _note(self, item: HandedOver | _Ended | None) -> None:
+        match item:
+            case Received():
+                self._receive(item)
+            case _Ended(task=task):
+                self._end(task)
+            case CommitAnswer(token=token, error=error):
+                if error is not None:
+                    log.warning("commit refused", error=error)
+                self.commits.answer(token, error)
+            case LetterAnswer(token=token, error=error):
+                future = self._letters.pop(token, None)
+                if future is not None and not future.done():
+                    future.set_result(error)
+            case Assigned(partitions=partitions):
+                self._assign(partitions)
+            case Revoked(partitions=partitions, drained=drained):
+                log.info("revoked", partitions=list(partitions))
+                epochs = {p: e for p in partitions if (e := self._lanes.epoch(p)) is not None}
+                self._revoke_groups(partitions)
+                self._leave(partitions)
+                self._revocations.append(_Revocation(epochs, drained))
+            case Lost(partitions=partitions):
+                log.warning("lost", partitions=list(partitions))
+                for partition in partitions:
+                    self._offsets.pop(self._lanes.epoch(partition) or 0, None)
+                self._revoke_groups(partitions)
+                self._leave(partitions)
+            case Failed(error=failure):
+                self._fail(failure)
+
+    def _assign(self, partitions: tuple[int, ...]) -> None:
+        log.info("assigned", partitions=list(partitions))
+        for partition in partitions:
+            self._offsets[self._lanes.assign(partition)] = PartitionOffsets()
+
+    def _receive(self, item: Received) -> None:
+        epoch = self._lanes.epoch(item.partition)
+        if epoch is None:
+            return
+        self._offsets[epoch].receive((record.offset for record in item.records), position=item.position)
+        self._lanes.receive(item.partition, item.records)
+        self._bound_span(item.partition, epoch)
+
+    def _bound_span(self, partition: int, epoch: int) -> None:
+        span = self._offsets[epoch].span
+        if partition not in self._held and span > self._limits.max_span:
+            log.warning("one event holds the partition's offset back", partition=partition, offsets=span)
+            self._held.add(partition)
+            self._source.hold(partition)
+        elif partition in self._held and partition not in self._stopped and span <= self._limits.max_span:
+            self._held.discard(partition)
+            self._source.resume(partition)
+
+    def _leave(self, partitions: tuple[int, ...]) -> None:
+        for partition in partitions:
+            self._lanes.revoke(partition)
+            self._stopped.pop(partition, None)
+            self._held.discard(partition)
+            self.commits.forget(partition)
+
+    def _revoke_groups(self, partitions: tuple[int, ...]) -> None:
+        for task, group in self._groups.items():
+            if group.partition in partitions:
+                group.revoked = True
+                if not group.writes:
+                    task.cancel()
+
+    # --- the end of a task ---
+
+    def _end(self, task: "asyncio.Task[Counter[str]]") -> None:
+        group = self._groups.pop(task)
+        for run in group.runs:
+            self._lanes.finish(run)
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if isinstance(failure, BrokenContractError):
+            self._stop_partition(group, failure)
+        elif isinstance(failure, StopError):
+            self._fail(failure)
+        elif failure is None:
+            self._finish(group, task.result())
+        elif not isinstance(failure, RevokedError | asyncio.CancelledError):
+            log.error("a task failed", error=type(failure).__name__, exc_info=failure)
+            self._fail(WatchdogError(f"a defect of dicomcast stopped it ({type(failure).__name__}); please report it"))
+
+    def _finish(self, group: Group, fates: Counter[str]) -> None:
+        offsets = self._offsets.get(group.epoch)
+        if offsets is None:
+            return  # a late completion of an assignment that is over
+        self.fates += fates
+        records = [record for run in group.runs for record in run.records]
+        for record in records:
+            offsets.finish(record.offset)
+        self._uncommitted += len(records)
+        if self._lanes.epoch(group.partition) == group.epoch:
+            self._source.release(group.partition, records=len(records), size=sum(r.size for r in records))
+            self._bound_span(group.partition, group.epoch)
+        if self._lanes.idle:
+            log.info("caught up", **dict(sorted(self.fates.items())))
+
+    def _stop_partition(self, group: Group, error: BrokenContractError) -> None:
+        if self._lanes.epoch(group.partition) != group.epoch:
+            return
+        log.error("partition stopped", partition=group.partition, reason=str(error))
+        self._stopped[group.partition] = error
+        self._lanes.stop(group.partition)
+        self._held.add(group.partition)
+        self._source.hold(group.partition)
+        if set(self._stopped) == set(self._lanes.assigned):
+            self._fail(error)
+
+    def _fail(self, error: StopError) -> None:
+        self._error = self._error or error
+        self.stop()
+
+    # --- 2. dispatch ---
+
+    def _dispatch(self, apply: ApplyGroup) -> None:
+        limits = self._limits
+        while not self._stopping and len(self._groups) < limits.max_in_flight:
+            runs = self._lanes.pick(
+                max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes
+            )
+            if not runs:
+                return
+            group = Group(runs)
+            task = asyncio.get_running_loop().create_task(apply(group))
+            self._groups[task] = group
+            task.add_done_callback(lambda ended: self._inbox.put_nowait(_Ended(ended)))
+
+    # --- 3. commit ---
+
+    def _committable(self) -> Mapping[int, int]:
+        offsets: dict[int, int] = {}
+        for partition in self._lanes.assigned:
+            offset = self._offsets[self._lanes.epoch(partition) or 0].committable()
+            if offset is not None:
+                offsets[partition] = offset
+        return offsets
+
+    def _commit_when_due(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._commit_at_s and self._uncommitted < self._limits.commit_every:
+            return
+        if self.commits.due and self.commits.begin():
+            self._uncommitted = 0
+            self._commit_at_s = now_s + self._limits.commit_every_s
+
+    async def _last_commit(self) -> None:
+        """Commits what the drain finished; the commit's own deadline bounds it."""
+        if self.commits.due:
+            self.commits.begin()
+        while not self.commits.idle:
+            await self.take()
+            self._answer_drained()
+
+    # --- 4. answer ---
+
+    def _answer_drained(self) -> None:
+        for revocation in list(self._revocations):
+            if any(group.epoch in revocation.epochs.values() for group in self._groups.values()):
+                continue
+            self._revocations.remove(revocation)
+            last = {p: self._offsets.pop(epoch).committable() for p, epoch in revocation.epochs.items()}
+            revocation.drained({p: offset for p, offset in last.items() if offset is not None})

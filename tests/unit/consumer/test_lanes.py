@@ -1,0 +1,108 @@
+"""Lanes: one run in flight per study, partition order within it, orphans block their study."""
+
+from collections.abc import Sequence
+
+from dicomcast_consumer.lanes import Lanes, Run
+from dicomcast_consumer.record import Record
+
+
+def record(offset: int, key: bytes | None, partition: int = 0, size: int = 0) -> Record:
+    return Record(
+        topic="t", partition=partition, offset=offset, key=key, value=b"x" * size, headers=(), timestamp_ms=0
+    )
+
+
+def pick(lanes: Lanes, *, max_runs: int = 100, max_records: int = 100, max_bytes: int = 10**9) -> Sequence[Run]:
+    return lanes.pick(max_runs=max_runs, max_records=max_records, max_bytes=max_bytes)
+
+
+def offsets(runs: Sequence[Run]) -> list[list[int]]:
+    return [[r.offset for r in run.records] for run in runs]
+
+
+def assigned(*partitions: int) -> Lanes:
+    lanes = Lanes()
+    for partition in partitions:
+        lanes.assign(partition)
+    return lanes
+
+
+def test_a_run_is_everything_that_waits_in_a_lane() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a"), record(1, b"b"), record(2, b"a")])
+    assert offsets(pick(lanes)) == [[0, 2], [1]]
+
+
+def test_a_study_has_one_run_in_flight() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a")])
+    (run,) = pick(lanes)
+    lanes.receive(0, [record(1, b"a")])
+    assert pick(lanes) == ()
+    assert lanes.finish(run)
+    assert offsets(pick(lanes)) == [[1]]
+
+
+def test_bounds_cut_a_run_and_keep_its_order() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(n, b"a") for n in range(5)])
+    (run,) = pick(lanes, max_records=3)
+    assert offsets([run]) == [[0, 1, 2]]
+    lanes.finish(run)
+    assert offsets(pick(lanes)) == [[3, 4]]
+
+
+def test_one_record_is_taken_whatever_its_size() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a", size=1000), record(1, b"a")])
+    assert offsets(pick(lanes, max_bytes=10)) == [[0]]
+
+
+def test_records_without_key_are_lanes_of_their_own() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, None), record(1, None)])
+    assert offsets(pick(lanes)) == [[0], [1]]
+
+
+def test_a_pick_is_of_one_partition_and_partitions_take_turns() -> None:
+    lanes = assigned(0, 1)
+    lanes.receive(0, [record(0, b"a"), record(1, b"b")])
+    lanes.receive(1, [record(0, b"c", partition=1)])
+    assert [run.partition for run in pick(lanes, max_runs=1)] == [0]
+    assert [run.partition for run in pick(lanes, max_runs=1)] == [1]
+    assert [run.partition for run in pick(lanes, max_runs=1)] == [0]
+
+
+def test_an_orphan_blocks_its_study_until_it_ends() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a"), record(1, b"b")])
+    orphan, other = pick(lanes)
+    lanes.finish(other)
+    lanes.revoke(0)
+    lanes.assign(0)
+    lanes.receive(0, [record(0, b"a"), record(1, b"b")])
+    assert offsets(pick(lanes)) == [[1]]
+    assert not lanes.finish(orphan)
+    assert offsets(pick(lanes)) == [[0]]
+
+
+def test_a_stopped_partition_is_not_picked() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a")])
+    lanes.stop(0)
+    assert pick(lanes) == ()
+    assert not lanes.idle
+
+
+def test_a_late_end_does_not_end_the_new_run_of_the_study() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a")])
+    (old,) = pick(lanes)
+    lanes.finish(old)
+    lanes.receive(0, [record(1, b"a")])
+    (new,) = pick(lanes)
+    lanes.receive(0, [record(2, b"a")])
+    lanes.finish(old)
+    assert pick(lanes) == ()
+    lanes.finish(new)
+    assert offsets(pick(lanes)) == [[2]]

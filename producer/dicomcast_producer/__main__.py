@@ -1,0 +1,209 @@
+"""dicomcast-producer: the change feed of a DICOM server onto a Kafka topic."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+from uuid import uuid4
+
+import typer
+from dicomcast_runtime.errors import DependencyError, StopError
+from dicomcast_runtime.exit_codes import ExitCode
+from dicomcast_runtime.logs import configure_logs
+from dicomcast_runtime.registry import SchemaRegistry
+from dicomcast_runtime.settings import load_settings
+from dicomcast_schemas import SCHEMA_JSON
+
+from .bridge import Bridge, FeedIdentity, Reader
+from .by_sequence import SequenceReader
+from .by_time import TimeReader
+from .change_feed import ChangeFeed
+from .config import FeedSettings, ProducerSettings
+from .cursor import CursorReader
+from .cursor_commands import CursorCommands
+from .errors import RetryableError
+from .position import Position
+from .publisher import KafkaPublisher
+from .topic_check import TopicCheck
+from .topics import Change, Topics, changes, wanted_topics
+
+__all__ = ["main"]
+
+T = TypeVar("T")
+
+_USAGE_OF_TYPER = 2
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+cursor_app = typer.Typer(no_args_is_help=True, help="How far the feed is on the topic.")
+topics_app = typer.Typer(no_args_is_help=True, help="The topics of events, cursor and dead letters.")
+app.add_typer(cursor_app, name="cursor")
+app.add_typer(topics_app, name="topics")
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", envvar="DICOMCAST_CONFIG", help="TOML file; the environment wins over it.")
+]
+Groups = Annotated[
+    list[str], typer.Option("--group", help="Consumer group that gets a dead-letter topic; may be repeated.")
+]
+_GROUPS = ["dicomcast-consumer"]
+
+
+def main() -> NoReturn:
+    """Runs the command line; every outcome has its exit code (dicomcast_runtime.exit_codes)."""
+    try:
+        app()
+    except StopError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except SystemExit as done:
+        sys.exit(ExitCode.CONFIGURATION if done.code == _USAGE_OF_TYPER else done.code)
+    sys.exit(ExitCode.OK)
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    start: Annotated[
+        str | None, typer.Option(help="Where to begin without a cursor, in place of DICOMCAST_FEED__START.")
+    ] = None,
+    exit_when_idle: Annotated[bool, typer.Option(help="End with 0 once everything in the feed is published.")] = False,
+) -> None:
+    """Publish the feed's changes until SIGTERM or SIGINT."""
+    settings = _settings(config, start=start)
+    configure_logs(settings.log)
+    asyncio.run(_run(settings, exit_when_idle=exit_when_idle))
+
+
+@cursor_app.command("show")
+def cursor_show(config: ConfigFile = None) -> None:
+    """Print the cursor, the feed's latest sequence and the lag."""
+    asyncio.run(_with_cursor_commands(_settings(config), lambda commands: commands.show()))
+
+
+@cursor_app.command("set")
+def cursor_set(
+    to: Annotated[str, typer.Option(help="`beginning`, `now`, or a sequence: the next one is published first.")],
+    config: ConfigFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Put the cursor elsewhere, for the feed and topic that are configured now. Fences a running producer (75)."""
+    settings = _settings(config, start=to)
+    done = asyncio.run(
+        _with_cursor_commands(settings, lambda c: c.set(to, confirm=lambda text: yes or typer.confirm(text)))
+    )
+    if not done:
+        raise typer.Exit(ExitCode.DIFFERENCES)
+
+
+@topics_app.command("plan")
+def topics_plan(config: ConfigFile = None, group: Groups = _GROUPS) -> None:
+    """Print what `topics apply` would do."""
+    _plan(_settings(config), group)
+
+
+@topics_app.command("apply")
+def topics_apply(config: ConfigFile = None, group: Groups = _GROUPS) -> None:
+    """Create the topics that are missing and correct the settings of the others. Partition counts are never changed."""
+    settings = _settings(config)
+    topics, planned = _plan(settings, group)
+    _now(lambda: topics.apply(planned, replication_factor=settings.topic.replication_factor))
+    typer.echo(f"{len(planned)} topics created or changed" if planned else "nothing to do")
+
+
+def _settings(config: Path | None, *, start: str | None = None) -> ProducerSettings:
+    settings = load_settings(ProducerSettings, config=config)
+    if start is None:
+        return settings
+    try:
+        feed = FeedSettings.model_validate({**dict(settings.feed), "start": start})
+    except ValueError:
+        raise typer.BadParameter(f"{start}: must be `beginning`, `now` or a sequence") from None
+    return settings.model_copy(update={"feed": feed})
+
+
+async def _run(settings: ProducerSettings, *, exit_when_idle: bool) -> None:
+    feed = ChangeFeed(settings.feed)
+    bridge = Bridge(
+        feed=FeedIdentity.of(settings.feed),
+        reader_at=_reader_at(feed, settings.feed),
+        publisher=_publisher(settings, schema_id=_schema_id(settings)),
+        cursors=CursorReader(settings.kafka, settings.topic.name),
+        topic=_topic_check(settings),
+        settings=settings.producer,
+        instance=uuid4().hex,
+        exit_when_idle=exit_when_idle,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, bridge.stop)
+    try:
+        await bridge.run()
+    finally:
+        await feed.close()
+
+
+async def _with_cursor_commands(settings: ProducerSettings, do: Callable[[CursorCommands], Awaitable[T]]) -> T:
+    feed = ChangeFeed(settings.feed)
+    commands = CursorCommands(
+        settings=settings.feed,
+        feed=feed,
+        reader=_reader_at(feed, settings.feed)(Position(sequence=0)),
+        publisher=_publisher(settings, schema_id=None),
+        cursors=CursorReader(settings.kafka, settings.topic.name),
+        topic=_topic_check(settings),
+        out=typer.echo,
+    )
+    try:
+        return await do(commands)
+    finally:
+        await feed.close()
+
+
+def _reader_at(feed: ChangeFeed, settings: FeedSettings) -> Callable[[Position], Reader]:
+    kind: type[SequenceReader] | type[TimeReader] = SequenceReader if settings.api_version == "v1" else TimeReader
+    return lambda position: kind(feed, settings, position)
+
+
+def _publisher(settings: ProducerSettings, *, schema_id: int | None) -> KafkaPublisher:
+    return KafkaPublisher(
+        settings.kafka,
+        settings.topic.name,
+        transaction_timeout_s=settings.producer.transaction_timeout_s,
+        max_record_bytes=settings.topic.max_record_bytes,
+        schema_id=schema_id,
+    )
+
+
+def _schema_id(settings: ProducerSettings) -> int | None:
+    if settings.registry.url is None:
+        return None
+    return SchemaRegistry(settings.registry).id_for(settings.topic.name, SCHEMA_JSON)
+
+
+def _topic_check(settings: ProducerSettings) -> TopicCheck:
+    return TopicCheck(Topics(settings.kafka), settings.topic, verify=settings.producer.verify_topics)
+
+
+def _plan(settings: ProducerSettings, groups: Sequence[str]) -> tuple[Topics, tuple[Change, ...]]:
+    topics, name = Topics(settings.kafka), settings.topic.name
+    events = _now(lambda: topics.describe([name], with_config=False)).get(name)
+    partitions = events.partitions if events else settings.topic.partitions
+    wanted = wanted_topics(settings.topic, groups=groups, letter_partitions=partitions)
+    actual = _now(lambda: topics.describe([topic.name for topic in wanted]))
+    planned = changes(wanted, actual)
+    for topic in wanted:
+        lines = [line for change in planned if change.topic is topic for line in change.lines()]
+        typer.echo("\n  ".join([topic.name, *(lines or ["as it must be"])]))
+    return topics, planned
+
+
+def _now(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except RetryableError as error:
+        raise DependencyError(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""THE LOOP of the producer: from the change feed to the topic, each change once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import structlog
+from dicomcast_runtime.errors import BrokenContractError
+
+from .backoff import Backoff
+from .config import FeedSettings, ProducerSection
+from .cursor import Cursor, Identity
+from .entry import FeedEntry
+from .errors import RetryableError, TransactionTimedOutError
+from .position import Idle, Page, Position
+from .topic_check import TopicState
+
+__all__ = ["Bridge", "FeedIdentity"]
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+_NEVER: Final = float("-inf")
+
+
+class Reader(Protocol):
+    """The feed after a position."""
+
+    async def next_page(self) -> Page | Idle: ...
+    async def check(self) -> None: ...
+    async def start_position(self, start: str) -> Position: ...
+
+
+class Publisher(Protocol):
+    """The topic. Its calls block."""
+
+    def fence(self) -> None: ...
+    def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None: ...
+    def interrupt(self, *, within_s: float) -> None: ...
+
+
+class CursorSource(Protocol):
+    """The committed cursor. Its call blocks."""
+
+    def read(self) -> Cursor | None: ...
+
+
+class TopicSource(Protocol):
+    """The topic's partition count and id. Its call blocks."""
+
+    def state(self) -> TopicState: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedIdentity:
+    """What is configured of the feed that is read."""
+
+    name: str
+    url: str
+    api_version: str
+    start: str
+
+    @classmethod
+    def of(cls, settings: FeedSettings) -> "FeedIdentity":
+        return cls(
+            name=settings.name,
+            url=settings.url.rstrip("/"),
+            api_version=settings.api_version,
+            start=settings.start,
+        )
+
+    def with_topic(self, topic: TopicState) -> Identity:
+        """What the cursor belongs to."""
+        return Identity(
+            feed=self.name,
+            url=self.url,
+            api_version=self.api_version,
+            partitions=topic.partitions,
+            topic_id=topic.topic_id,
+        )
+
+
+class _Stopped(Exception):
+    """`stop` was called."""
+
+
+class Bridge:
+    """The producer's one loop and the state around it."""
+
+    def __init__(
+        self,
+        *,
+        feed: FeedIdentity,
+        reader_at: Callable[[Position], Reader],
+        publisher: Publisher,
+        cursors: CursorSource,
+        topic: TopicSource,
+        settings: ProducerSection,
+        instance: str,
+        exit_when_idle: bool = False,
+    ) -> None:
+        self._feed = feed
+        self._reader_at = reader_at
+        self._publisher = publisher
+        self._cursors = cursors
+        self._topic = topic
+        self._settings = settings
+        self._instance = instance
+        self._exit_when_idle = exit_when_idle
+        self._stopping = asyncio.Event()
+        self._published = asyncio.Event()
+        self._checked_at = _NEVER
+        self._caught_up = False
+        # Kafka's calls block, and a transaction belongs to one thread.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
+
+    def stop(self) -> None:
+        """Ends `run` once the transaction in flight is committed."""
+        self._stopping.set()
+        self._publisher.interrupt(within_s=self._settings.drain_s)
+
+    async def run(self) -> None:
+        """Returns when stopped, or when the feed is drained and that was asked for. Raises StopError.
+
+        1. fence an older instance, so that it can commit nothing after what is read next
+        2. read the cursor; without one, the start that was configured
+        3. check that it belongs to this feed and this topic, and claim it for this instance
+        4. read the next pages, while the last ones are being published
+        5. publish their events and the cursor in one transaction; only that moves the cursor
+        """
+        try:
+            while True:
+                try:
+                    cursor = await self._take_over()  # 1, 2, 3
+                    reader = self._reader_at(cursor.position)
+                    await self._carry(reader, cursor.identity)  # 4, 5
+                    return
+                except TransactionTimedOutError as late:
+                    await self._require_own_cursor(late)
+        except _Stopped:
+            return
+        finally:
+            self._thread.shutdown(wait=True)
+
+    async def _take_over(self) -> Cursor:
+        await self._ask_kafka(self._publisher.fence)  # 1
+        cursor = await self._ask_kafka(self._cursors.read)  # 2
+        identity = await self._identity()
+        if cursor is None:
+            _log.info("cursor.missing", start=self._feed.start)
+            reader = self._reader_at(Position(sequence=0))
+            position = await self._ask_feed(lambda: reader.start_position(self._feed.start))
+        else:
+            position = cursor.position
+            _require_same(cursor.identity, identity)  # 3
+            await self._ask_feed(self._reader_at(position).check)
+        claimed = Cursor(identity=identity, position=position, instance=self._instance)
+        await self._publish((), claimed)
+        self._checked_at = time.monotonic()
+        _log.info("producer.started", feed=identity.feed, sequence=position.sequence, partitions=identity.partitions)
+        return claimed
+
+    async def _carry(self, reader: Reader, identity: Identity) -> None:
+        self._published.set()
+        reading = asyncio.create_task(self._read(reader, identity))
+        try:
+            while pages := await self._or_stop(reading):
+                reading = asyncio.create_task(self._read(reader, identity))  # 4
+                entries = [entry for page in pages for entry in page.entries]
+                cursor = Cursor(identity=identity, position=pages[-1].position, instance=self._instance)
+                await self._publish(entries, cursor)  # 5
+                _log.debug("published", events=len(entries), sequence=cursor.position.sequence)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(self, reader: Reader, identity: Identity) -> list[Page]:
+        """The pages for one transaction: what can be read while the one before is being published, at least one.
+
+        Empty when the feed is drained and the producer is to end then.
+        """
+        pages: list[Page] = []
+        while True:
+            await self._check_in_time(reader, identity)
+            found = await self._ask_feed(reader.next_page)
+            if isinstance(found, Page):
+                pages.append(found)
+                if self._published.is_set() or self._is_full(pages):
+                    return pages
+            elif pages or (found.drained and self._exit_when_idle):
+                return pages
+            else:
+                self._note_idle(found)
+                await self._sleep(found.wait_s)
+
+    async def _publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+        self._published.clear()
+        await self._ask_kafka(lambda: self._publisher.publish(entries, cursor))
+        self._published.set()
+
+    async def _check_in_time(self, reader: Reader, identity: Identity) -> None:
+        """Whether feed and topic are still the same, every `identity_check_s` and after an outage."""
+        if time.monotonic() - self._checked_at < self._settings.identity_check_s:
+            return
+        await self._ask_feed(reader.check)
+        _require_same(identity, await self._identity())
+        self._checked_at = time.monotonic()
+
+    async def _identity(self) -> Identity:
+        return self._feed.with_topic(await self._ask_kafka(self._topic.state))
+
+    async def _require_own_cursor(self, late: TransactionTimedOutError) -> None:
+        """Goes on after a transaction that merely timed out, as in an outage of Kafka. Raises `late` otherwise."""
+        cursor = await self._ask_kafka(self._cursors.read)
+        if cursor is None or cursor.instance != self._instance:
+            raise late
+        _log.warning("transaction.timed_out", sequence=cursor.position.sequence)
+
+    async def _ask_feed(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._patiently("feed", lambda: self._or_stop(call()))
+
+    async def _ask_kafka(self, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await self._patiently("kafka", lambda: loop.run_in_executor(self._thread, call))
+
+    async def _patiently(self, peer: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Makes the call until it is answered, with growing waits. One log line when it begins, one when it is over."""
+        backoff, since = Backoff(), None
+        while True:
+            try:
+                answer = await call()
+            except RetryableError as error:
+                if since is None:
+                    since = time.monotonic()
+                    _log.warning(f"{peer}.waiting", reason=str(error))
+                await self._sleep(backoff.wait_s(error.retry_after_s))
+            else:
+                if since is not None:
+                    self._checked_at = _NEVER  # what comes back may not be what went away
+                    _log.info(f"{peer}.answers_again", after_s=round(time.monotonic() - since, 1))
+                return answer
+
+    async def _sleep(self, wait_s: float) -> None:
+        await self._or_stop(asyncio.sleep(wait_s))
+
+    async def _or_stop(self, awaitable: Awaitable[T]) -> T:
+        """The answer, or _Stopped as soon as `stop` is called."""
+        asked = asyncio.ensure_future(awaitable)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({asked, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopping.is_set():
+                raise _Stopped
+            return asked.result()
+        finally:
+            stopping.cancel()
+            asked.cancel()
+
+    def _is_full(self, pages: Sequence[Page]) -> bool:
+        entries = [entry for page in pages for entry in page.entries]
+        size = sum(len(entry.event.metadata or "") for entry in entries)
+        return len(entries) >= self._settings.transaction_events or size >= self._settings.transaction_bytes
+
+    def _note_idle(self, idle: Idle) -> None:
+        if idle.drained and not self._caught_up:
+            self._caught_up = True
+            _log.info("feed.caught_up")
+
+
+def _require_same(cursors: Identity, ours: Identity) -> None:
+    differences = ours.differences(cursors)
+    if differences:
+        raise BrokenContractError(
+            f"the cursor belongs to another feed or topic ({'; '.join(differences)}). Going on from its sequence could "
+            "lose or double changes, and with another partition count the events of a study would lose their order. "
+            "If the change is meant, `dicomcast-producer cursor set --to ...` takes it over; a rebuilt or other server "
+            "also needs a new DICOMCAST_FEED__NAME, another partition count a new topic (DICOMCAST_TOPIC__NAME)"
+        )

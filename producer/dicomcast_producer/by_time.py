@@ -1,0 +1,183 @@
+"""Reading the feed in the order of its timestamps: API v2.
+
+A window is start ≤ timestamp < end, in the order (timestamp, sequence). Its end stays behind the server's clock, and
+it starts before the end of the last one, because an entry may appear later than its timestamp says; what was read
+before is dropped by its sequence. Within a window the start moves along: the server counts its way through `offset`.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from dicomcast_runtime.errors import ConfigurationError
+
+from .by_sequence import reset_error
+from .change_feed import ChangeFeed, Latest, Window
+from .config import FeedSettings
+from .entry import NO_TIME, FeedEntry
+from .page_reader import PageReader
+from .position import Idle, Page, Position, last_entry, sequence_ranges
+
+__all__ = ["TimeReader"]
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """Where a window is being read."""
+
+    window: Window
+    drained: bool
+    """Whether the window reaches over everything that the feed had when it was opened."""
+
+
+class TimeReader:
+    """The entries after a position, page by page."""
+
+    def __init__(self, feed: ChangeFeed, settings: FeedSettings, position: Position) -> None:
+        self._feed = feed
+        self._pages = PageReader(feed)
+        self._settings = settings
+        self._overlap = timedelta(seconds=settings.overlap_s)
+        self._scan: _Scan | None = None
+        self.position = position
+        known_at = position.read_to or datetime.now(UTC)
+        # Their own timestamps are not stored; none is later than this, so none is forgotten too early.
+        self._sent = {s: known_at for first, last in position.sent for s in range(first, last + 1)}
+
+    async def next_page(self) -> Page | Idle:
+        """New entries in the order of the feed. Raises RetryableError, or BrokenContractError after a reset."""
+        scan = self._scan or await self._open_window()
+        while scan is not None:
+            entries = await self._read(scan.window)
+            fresh = tuple(e for e in entries if e.event.sequence not in self._sent)
+            self._scan = following = self._after(scan, entries)
+            self._note(scan, following, fresh)
+            if fresh:
+                return Page(entries=fresh, position=self.position)
+            if following is None:
+                return Idle(wait_s=self._settings.poll_interval_s, drained=scan.drained)
+            scan = following
+        return Idle(wait_s=self._settings.poll_interval_s, drained=False)
+
+    async def check(self) -> None:
+        """Raises BrokenContractError when the last entry read is not what it was: another feed, or a rebuilt one."""
+        last = self.position.last
+        if last is None:
+            return
+        window = Window(
+            offset=0, limit=self._settings.page_size, start=last.timestamp, end=last.timestamp + _MICROSECOND
+        )
+        found = None
+        while found is None:
+            entries = await self._pages.read_bare(window)
+            found = last_entry((e for e in entries if e.event.sequence == last.sequence), None)
+            if len(entries) < window.limit:
+                break
+            window = replace(window, offset=window.offset + window.limit)
+        if found != last:
+            raise reset_error(f"entry {last.sequence} is {'another one' if found else 'not there any more'}")
+
+    async def start_position(self, start: str) -> Position:
+        """The position of `beginning`, `now` or a sequence, which is looked for through the whole feed."""
+        if start == "beginning":
+            return Position(sequence=0)
+        latest = await self._feed.latest()
+        if start == "now":
+            return await self._position_at(self._end(latest), sequence=None)
+        wanted = int(start)
+        window = Window(offset=0, limit=self._settings.page_size, end=self._end(latest))
+        while True:
+            entries = await self._pages.read_bare(window)
+            for entry in entries:
+                if entry.event.sequence == wanted:
+                    return await self._position_at(entry.event.timestamp, sequence=wanted)
+            if len(entries) < window.limit:
+                raise ConfigurationError(f"sequence {wanted} is not in the feed")
+            window = _moved(window, entries)
+
+    async def _position_at(self, at: datetime, *, sequence: int | None) -> Position:
+        """Everything before `at` was read; with a sequence, also what stands at `at` up to it."""
+        window = Window(offset=0, limit=self._settings.page_size, start=_back(at, self._overlap), end=at + _MICROSECOND)
+        before: list[FeedEntry] = []
+        while True:
+            entries = await self._pages.read_bare(window)
+            before += [e for e in entries if sequence is None or e.event.sequence <= sequence]
+            if len(entries) < window.limit:
+                break
+            window = replace(window, offset=window.offset + window.limit)
+        sent = sequence_ranges(e.event.sequence for e in before)
+        return Position(
+            sequence=sequence or max((last for _, last in sent), default=0),
+            read_to=at,
+            sent=sent,
+            last=last_entry(before, None),
+        )
+
+    async def _open_window(self) -> _Scan | None:
+        latest = await self._feed.latest()
+        self._require_growth(latest)
+        start = None if self.position.read_to is None else _back(self.position.read_to, self._overlap)
+        end = self._end(latest)
+        if start is not None and end <= start:
+            return None
+        newest = latest.entry.event.timestamp if latest.entry else None
+        window = Window(offset=0, limit=self._settings.page_size, start=start, end=end)
+        return _Scan(window=window, drained=newest is None or newest < end)
+
+    async def _read(self, window: Window) -> tuple[FeedEntry, ...]:
+        """With metadata; where everything may have been read before, a look without it comes first."""
+        read_to = self.position.read_to
+        if read_to is not None and window.start is not None and window.start < read_to:
+            bare = await self._pages.read_bare(window)
+            if all(e.event.sequence in self._sent for e in bare):
+                return bare
+        return await self._pages.read(window)
+
+    def _after(self, scan: _Scan, entries: tuple[FeedEntry, ...]) -> _Scan | None:
+        if len(entries) < scan.window.limit:
+            return None
+        return replace(scan, window=_moved(scan.window, entries))
+
+    def _note(self, scan: _Scan, following: _Scan | None, fresh: tuple[FeedEntry, ...]) -> None:
+        # An entry whose timestamp cannot be read stands somewhere in the window.
+        self._sent |= {e.event.sequence: max(e.event.timestamp, scan.window.start or NO_TIME) for e in fresh}
+        reached = scan.window.end if following is None else following.window.start
+        read_to = max((at for at in (self.position.read_to, reached) if at is not None), default=None)
+        if read_to is not None:
+            oldest = _back(read_to, self._overlap)
+            self._sent = {sequence: at for sequence, at in self._sent.items() if at >= oldest}
+        self.position = Position(
+            sequence=max([self.position.sequence, *(e.event.sequence for e in fresh)]),
+            read_to=read_to,
+            sent=sequence_ranges(self._sent),
+            last=last_entry(fresh, self.position.last),
+        )
+
+    def _require_growth(self, latest: Latest) -> None:
+        last = self.position.last
+        if last is None:
+            return
+        newest = latest.entry.event.timestamp if latest.entry else None
+        if newest is None or newest < last.timestamp:
+            raise reset_error(
+                f"its latest entry is of {newest or 'never'}, and one of {last.timestamp} was read before"
+            )
+
+    def _end(self, latest: Latest) -> datetime:
+        return latest.server_time - timedelta(seconds=self._settings.lag_s)
+
+
+def _moved(window: Window, entries: tuple[FeedEntry, ...]) -> Window:
+    """The rest of a window after a full page of it."""
+    newest = entries[-1].event.timestamp
+    if window.start is None or newest > window.start:
+        return replace(window, start=newest, offset=0)
+    return replace(window, offset=window.offset + len(entries))
+
+
+def _back(at: datetime, span: timedelta) -> datetime:
+    try:
+        return at - span
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

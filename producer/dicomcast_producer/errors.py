@@ -1,0 +1,34 @@
+"""What can go wrong in the producer, named by what the loop does about it.
+
+    RetryableError              wait and do the same again: the DICOM server or Kafka is away, or not itself
+    ConfigurationError …        the process ends: dicomcast_runtime.errors.StopError and its kinds
+    └── FencedError
+        └── TransactionTimedOutError   the same answer of the broker, after a transaction that outlived its timeout
+
+PoisonedPageError stays inside the change feed's client: the page is read again in smaller parts.
+"""
+
+from dicomcast_runtime.errors import FencedError
+
+__all__ = ["PoisonedPageError", "RetryableError", "TransactionTimedOutError"]
+
+
+class RetryableError(Exception):
+    """Nothing is lost and nothing was half done: the same call may succeed later."""
+
+    def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        """What the server's Retry-After asked for."""
+
+
+class PoisonedPageError(Exception):
+    """The server failed on a page as it does when one instance of it is broken; `body` when it was not JSON."""
+
+    def __init__(self, text: str, *, body: bytes = b"") -> None:
+        super().__init__(text)
+        self.body = body
+
+
+class TransactionTimedOutError(FencedError):
+    """The broker has ended the transaction: most likely it took longer than its timeout, as after an outage."""

@@ -1,0 +1,250 @@
+"""Events and cursor into Kafka, in one transaction. Blocking: every call is made from one thread, but for `interrupt`.
+
+Every producer of a topic has the same transactional id, so that a newer instance fences an older one (KIP-98).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from dicomcast_runtime.errors import ConfigurationError, DependencyError, FencedError, StopError
+from dicomcast_runtime.kafka_settings import KafkaSettings
+from dicomcast_schemas.topic import PARTITIONER, cursor_topic, partition_for
+
+from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
+from .entry import FeedEntry
+from .errors import RetryableError, TransactionTimedOutError
+from .record import BATCH_OVERHEAD_BYTES, Record, record_of
+
+__all__ = ["KafkaPublisher", "transactional_id"]
+
+_TRY_S: Final = 5.0
+"""How long one call may wait for the broker before it is made again."""
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    }
+)
+_FORBIDDEN: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_TRANSACTION_TIMEOUT,
+        KafkaError._AUTHENTICATION,
+    }
+)
+_ABSENT: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+_TOO_LARGE: Final = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.RECORD_LIST_TOO_LARGE}
+)
+
+_log = structlog.get_logger()
+
+
+def transactional_id(topic: str) -> str:
+    """Of every producer of the topic: never of a host or a process, or nothing would fence an older one."""
+    return f"dicomcast.{topic}"
+
+
+class KafkaPublisher:
+    """The transactional producer of one topic."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        *,
+        transaction_timeout_s: float,
+        max_record_bytes: int,
+        schema_id: int | None = None,
+    ) -> None:
+        self._topic = topic
+        self._timeout_s = transaction_timeout_s
+        self._max_record_bytes = max_record_bytes
+        self._schema_id = schema_id
+        self._config = kafka.client(
+            transactional_id=transactional_id(topic),
+            transaction_timeout_ms=int(transaction_timeout_s * 1000),
+            partitioner=PARTITIONER,
+            message_max_bytes=max_record_bytes + BATCH_OVERHEAD_BYTES,
+            delivery_report_only_error=True,
+        )
+        self._config.setdefault("compression.type", "lz4")
+        self._producer: Producer | None = None
+        self._deadline = float("inf")
+        self._failed: KafkaError | None = None
+        self._begun_at = 0.0
+        self._pause = threading.Event()
+
+    def fence(self) -> None:
+        """Ends every older instance's transactions for good. Call first, and again to begin anew."""
+        self._producer = None
+        producer = self._new_producer()
+        self._begun_at = time.monotonic()
+        self._again(lambda: producer.init_transactions(_TRY_S))
+        self._producer = producer
+
+    def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+        """The events in their order and the cursor, all or nothing; returns when they are committed.
+
+        Raises RetryableError when the transaction was aborted: publish the same again. Raises FencedError,
+        ConfigurationError, DependencyError.
+        """
+        records = [record_of(e, schema_id=self._schema_id, max_bytes=self._max_record_bytes) for e in entries]
+        producer = self._fenced_producer()
+        self._failed = None
+        self._begun_at = time.monotonic()
+        self._again(producer.begin_transaction)
+        try:
+            for record in records:
+                self._produce(producer, record, partitions=cursor.identity.partitions)
+            self._produce_cursor(producer, cursor)
+            # A commit that timed out may have happened: it is committed again, and nothing is produced again.
+            self._again(lambda: producer.commit_transaction(_TRY_S))
+        except FencedError:
+            raise
+        except KafkaException as error:
+            self._abort(producer)
+            raise self._named(error.args[0]) from None
+        except (RetryableError, StopError):
+            self._abort(producer)
+            raise
+        for entry, record in zip(entries, records, strict=True):
+            if record.metadata_too_large:
+                _log.warning("entry.metadata_too_large", feed=entry.event.feed, sequence=entry.event.sequence)
+
+    def interrupt(self, *, within_s: float) -> None:
+        """Calls that wait for Kafka give up after this long. From any thread."""
+        self._deadline = time.monotonic() + within_s
+
+    def close(self) -> None:
+        """Sends nothing more."""
+        self._producer = None
+
+    def _new_producer(self) -> Producer:
+        try:
+            return Producer(self._config)
+        except KafkaException as error:
+            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
+
+    def _fenced_producer(self) -> Producer:
+        assert self._producer is not None, "fence() comes first"
+        return self._producer
+
+    def _produce(self, producer: Producer, record: Record, *, partitions: int) -> None:
+        # The partition is computed, not left to the client: it would follow a changed partition count without a word.
+        self._enqueue(
+            producer,
+            lambda: producer.produce(
+                self._topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                partition=partition_for(record.key, partitions),
+                on_delivery=self._delivered,
+            ),
+        )
+
+    def _produce_cursor(self, producer: Producer, cursor: Cursor) -> None:
+        self._enqueue(
+            producer,
+            lambda: producer.produce(
+                cursor_topic(self._topic),
+                value=cursor_json(cursor),
+                key=CURSOR_KEY,
+                partition=CURSOR_PARTITION,
+                on_delivery=self._delivered,
+            ),
+        )
+
+    def _enqueue(self, producer: Producer, produce: Callable[[], None]) -> None:
+        while True:
+            try:
+                produce()
+            except BufferError:  # the client's own queue is full: let it send
+                self._give_up_in_time()
+                producer.poll(0.1)
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, _record: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error
+
+    def _again(self, call: Callable[[], None]) -> None:
+        """Makes the call until it is answered. What it raises is final for this transaction or for this producer."""
+        waiting = False
+        while True:
+            try:
+                call()
+            except KafkaException as failure:
+                error: KafkaError = failure.args[0]
+                if error.txn_requires_abort() or error.fatal() or not error.retriable():
+                    raise self._named(error) from None
+                self._give_up_in_time()
+                if not waiting:
+                    _log.warning("kafka.waiting", reason=error.str())
+                waiting = True
+                self._pause.wait(0.1)  # some retriable errors come back at once
+            else:
+                if waiting:
+                    _log.info("kafka.answers_again")
+                return
+
+    def _abort(self, producer: Producer) -> None:
+        """Or readers would wait for the transaction's timeout. Raises FencedError; DependencyError when it cannot."""
+        try:
+            self._again(lambda: producer.abort_transaction(_TRY_S))
+        except FencedError:
+            raise
+        except RetryableError as error:
+            raise DependencyError(f"the transaction could not be aborted: {error}: start the producer again") from None
+        except StopError as error:
+            _log.warning("transaction.not_aborted", reason=str(error))
+
+    def _give_up_in_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise DependencyError(
+                "Kafka did not answer before the producer had to end; nothing is lost: start it again"
+            )
+
+    def _named(self, error: KafkaError) -> Exception:
+        """The error by what is to be done about it. The first failed delivery says more than the commit after it."""
+        cause = error if error.code() in _FENCED or self._failed is None else self._failed
+        code, text = cause.code(), cause.str()
+        if code in _FENCED:
+            return self._fenced()
+        if code in _FORBIDDEN:
+            return ConfigurationError(
+                f"Kafka refuses to publish to {self._topic}: {text}: check DICOMCAST_KAFKA__*, ACLs"
+            )
+        if code in _ABSENT:
+            return ConfigurationError(
+                f"topic {self._topic} or {cursor_topic(self._topic)} does not exist as it should ({text}): run "
+                "`dicomcast-producer topics apply`"
+            )
+        if code in _TOO_LARGE:
+            return ConfigurationError(
+                f"the topic takes smaller records than DICOMCAST_TOPIC__MAX_RECORD_BYTES={self._max_record_bytes} "
+                f"({text}): run `dicomcast-producer topics apply`, or lower the setting"
+            )
+        if error.fatal():
+            return DependencyError(f"the Kafka client cannot go on: {error.str()}")
+        return RetryableError(f"the transaction was aborted: {text}")
+
+    def _fenced(self) -> FencedError:
+        text = (
+            f"the broker has fenced this producer (transactional id {transactional_id(self._topic)}). Either another "
+            "instance for the same topic was started, or `cursor set` was run: then this one has to stay away. Or a "
+            "transaction took longer than DICOMCAST_PRODUCER__TRANSACTION_TIMEOUT_S="
+            f"{self._timeout_s:g}: then start it again. Nothing is lost or doubled either way"
+        )
+        late = time.monotonic() - self._begun_at > self._timeout_s
+        return TransactionTimedOutError(text) if late else FencedError(text)

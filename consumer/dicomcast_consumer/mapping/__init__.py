@@ -1,0 +1,74 @@
+"""DICOM → FHIR R4, from value to value: no client, clock, environment or logger in here.
+
+    read_event            an event becomes an InstanceChange; raises RejectedError, nothing else
+    fold                  a study's queued changes become runs, one per SOP instance
+    patient_identifiers   which Patients to search for (`.token` of each)
+    settle                whose study it is: the Patient to merge into, the changes that belong
+    merge_patient         that Patient as it is to be, from Settlement.patient and .values; not when .identifier is None
+    merge_study           the ImagingStudy as it is to be
+    endpoint_resource     the Endpoint of a source
+
+The order of the calls is that of this list: read the study (`study_token`), its subject and the Patients found, then
+settle, then merge_patient, then merge_study with the reference to that Patient.
+"""
+
+from .endpoint import endpoint_resource, endpoint_token, matches
+from .fragments import PatientIdentifier
+from .identity import (
+    AS_OF_URL,
+    BASE_URI,
+    TAG_CODE,
+    TAG_SYSTEM,
+    Resource,
+    escape_token,
+    is_ours,
+    study_identifier,
+    study_token,
+    token,
+)
+from .imaging_study import Outcome, StudyMerge, merge_study
+from .marks import without_marks
+from .options import MappingOptions, SourceProfile
+from .patient import PatientMerge, merge_patient
+from .read import in_partition, read_event
+from .settlement import Settlement, patient_identifiers, settle
+from .validation import validate_new
+from .values import InstanceChange, InstanceRun, Kind, Mark, Omission, PatientValues, fold
+
+__all__ = [
+    "AS_OF_URL",
+    "BASE_URI",
+    "TAG_CODE",
+    "TAG_SYSTEM",
+    "InstanceChange",
+    "InstanceRun",
+    "Kind",
+    "MappingOptions",
+    "Mark",
+    "Omission",
+    "Outcome",
+    "PatientIdentifier",
+    "PatientMerge",
+    "PatientValues",
+    "Resource",
+    "Settlement",
+    "SourceProfile",
+    "StudyMerge",
+    "endpoint_resource",
+    "endpoint_token",
+    "escape_token",
+    "fold",
+    "in_partition",
+    "is_ours",
+    "matches",
+    "merge_patient",
+    "merge_study",
+    "patient_identifiers",
+    "read_event",
+    "settle",
+    "study_identifier",
+    "study_token",
+    "token",
+    "validate_new",
+    "without_marks",
+]

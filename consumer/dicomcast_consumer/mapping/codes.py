@@ -1,0 +1,70 @@
+"""Code Sequence macro (PS3.3 8.8) → R4 Coding and CodeableConcept: a system is a known URI, or absent."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from pydicom.sr._snomed_dict import mapping as snomed_by_scheme
+
+from .elements import DataSet, is_uid
+from .fragments import Coding, Concept
+from .identity import urn_oid
+from .snomed import SNOMED_CT_OF_RT
+from .terminology import DCM, MODALITIES, SCHEME_URIS, SCT, SNOMED_RT_DESIGNATORS
+
+__all__ = ["modality_coding", "read_coding", "read_concept"]
+
+_CODE = re.compile(r"[^\s]+(\s[^\s]+)*")
+
+
+@lru_cache(maxsize=1)
+def _by_scheme() -> Mapping[str, str]:
+    return snomed_by_scheme["SRT"]
+
+
+def snomed_ct(snomed_rt: str) -> str | None:
+    """The SNOMED CT concept of a SNOMED RT id: by PS3.16 annex L first, else by pydicom's table; None if unknown."""
+    return SNOMED_CT_OF_RT.get(snomed_rt) or _by_scheme().get(snomed_rt)
+
+
+def modality_coding(value: str) -> Coding:
+    """R4 series.modality of a CS: a defined term is a code of DCM, anything else only a display."""
+    return Coding(system=DCM, code=value) if value in MODALITIES else Coding(display=value)
+
+
+def _system(item: DataSet, designator: str | None, local: Mapping[str, str]) -> str | None:
+    if designator in SCHEME_URIS:
+        return SCHEME_URIS[designator]
+    for tag in ("00080110", "0008010C"):
+        uid = item.text(tag, "CodingSchemeUID")
+        if uid and is_uid(uid):
+            return urn_oid(uid)
+    return local.get(designator) if designator else None
+
+
+def read_coding(item: DataSet, attribute: str, local: Mapping[str, str]) -> Coding | None:
+    """The Coding of one item. None when it has neither code nor meaning; `display` alone when its system is unknown."""
+    value = item.text("00080100", attribute) or item.text("00080119", attribute) or item.text("00080120", attribute)
+    display = item.text("00080104", attribute)
+    code = " ".join(value.split()) if value else None
+    designator = item.text("00080102", attribute)
+    system = _system(item, designator, local)
+    version = item.text("00080103", attribute)
+    if designator in SNOMED_RT_DESIGNATORS:
+        code, system, version = (snomed_ct(code) if code else None), SCT, None
+    if code and system and _CODE.fullmatch(code):
+        return Coding(system=system, version=version, code=code, display=display)
+    if not (display or value):
+        return None
+    item.omit(attribute, "code_system_unknown")
+    return Coding(display=display or value)
+
+
+def read_concept(item: DataSet, attribute: str, local: Mapping[str, str]) -> Concept | None:
+    """The CodeableConcept of one item: text is the code's meaning; without a system it is all there is."""
+    coding = read_coding(item, attribute, local)
+    if coding is None:
+        return None
+    if coding.code is None:
+        return Concept(text=coding.display)
+    return Concept(coding=coding, text=coding.display)

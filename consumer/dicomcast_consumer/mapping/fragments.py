@@ -1,0 +1,140 @@
+"""The parts of FHIR resources that attributes become: small frozen values, equal when their content is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .identity import ACCESSION_CODE, URI_SYSTEM, V2_0203, Resource, token, urn_oid
+
+__all__ = ["AccessionNumber", "Coding", "Concept", "NameGroup", "PatientIdentifier", "PersonName", "Physician"]
+
+
+def _filled(**elements: object) -> Resource:
+    """Only the elements that have a value: FHIR knows no empty ones."""
+    return {name: value for name, value in elements.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coding:
+    """R4 Coding. Without a code there is no system either: then `display` alone says what DICOM had."""
+
+    system: str | None = None
+    version: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+    def json(self) -> Resource:
+        """The element."""
+        return _filled(system=self.system, version=self.version, code=self.code, display=self.display)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """R4 CodeableConcept."""
+
+    coding: Coding | None = None
+    text: str | None = None
+
+    def json(self) -> Resource:
+        """The element."""
+        return _filled(coding=[self.coding.json()] if self.coding else None, text=self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientIdentifier:
+    """PatientID with the system it is unique in; `assigner` names an issuer that has no URI."""
+
+    value: str
+    system: str | None = None
+    assigner: str | None = None
+    placeholder: bool = False
+    """True when there was no PatientID and the study identifies the Patient."""
+
+    @property
+    def token(self) -> str:
+        """The value of the search parameter `identifier`, escaped."""
+        return token(self.system, self.value)
+
+    def names(self, identifiers: Iterable[Resource]) -> bool:
+        """Whether one of R4 Identifier elements is this one."""
+        return any(i.get("value") == self.value and (i.get("system") or None) == self.system for i in identifiers)
+
+    def json(self) -> Resource:
+        """The element."""
+        assigner = {"display": self.assigner} if self.assigner else None
+        return _filled(system=self.system, value=self.value, assigner=assigner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessionNumber:
+    """AccessionNumber with the system of its issuer, where known."""
+
+    value: str
+    system: str | None = None
+
+    def identifier(self) -> Resource:
+        """R4 Identifier of type ACSN (v2-0203)."""
+        kind = {"coding": [{"system": V2_0203, "code": ACCESSION_CODE}]}
+        return _filled(type=kind, system=self.system, value=self.value)
+
+    def request(self) -> Resource:
+        """R4 ImagingStudy.basedOn: a logical reference to the order."""
+        return {"type": "ServiceRequest", "identifier": self.identifier()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameGroup:
+    """One component group of a PN: alphabetic, ideographic or phonetic (PS3.5 6.2.1)."""
+
+    family: str | None = None
+    given: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    suffix: tuple[str, ...] = ()
+
+    def json(self) -> Resource:
+        """The components of R4 HumanName."""
+        return _filled(family=self.family, given=list(self.given), prefix=list(self.prefix), suffix=list(self.suffix))
+
+    def display(self) -> str:
+        """Prefix given middle family suffix, one space between."""
+        family = (self.family,) if self.family else ()
+        return " ".join(" ".join((*self.prefix, *self.given, *family, *self.suffix)).split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonName:
+    """A PN with its up to three component groups, by the codes of iso21090-EN-representation."""
+
+    ABC: NameGroup | None = None
+    IDE: NameGroup | None = None
+    SYL: NameGroup | None = None
+
+    @property
+    def groups(self) -> dict[str, NameGroup]:
+        """The groups that have a component, alphabetic first."""
+        found = (("ABC", self.ABC), ("IDE", self.IDE), ("SYL", self.SYL))
+        return {code: group for code, group in found if group}
+
+    def display(self) -> str:
+        """The first group as text."""
+        return next((group.display() for group in self.groups.values()), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Physician:
+    """Somebody whom DICOM names and FHIR need not know: a logical reference, no resource is made."""
+
+    display: str
+    identifier_system: str | None = None
+    identifier_value: str | None = None
+
+    def reference(self) -> Resource:
+        """R4 Reference of type Practitioner."""
+        identifier = None
+        if self.identifier_system and self.identifier_value:
+            identifier = {"system": self.identifier_system, "value": self.identifier_value}
+        return _filled(type="Practitioner", identifier=identifier, display=self.display)
+
+
+def sop_class_coding(sop_class_uid: str) -> Resource:
+    """R4 ImagingStudy.series.instance.sopClass."""
+    return {"system": URI_SYSTEM, "code": urn_oid(sop_class_uid)}

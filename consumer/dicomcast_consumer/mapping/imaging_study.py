@@ -1,0 +1,276 @@
+"""ImagingStudy: the changes of one study merged into what the FHIR server has (R4 ImagingStudy).
+
+Changes are applied one by one in the order of their marks, so that a run of 500 and 500 runs of one end equal. What
+others wrote stays: see `as_of` for who may overwrite what.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from ..errors import RejectedError
+from .as_of import is_vaguer_date, merge_list, offer, offer_single
+from .identity import Resource, is_ours, our_tag, same_source, study_identifier
+from .marks import Marks, without_marks
+from .notes import drop_repeated_notes, merge_description
+from .options import MappingOptions, SourceProfile
+from .order import ordered
+from .series import SeriesList
+from .settlement import Settlement
+from .terminology import ACQUISITION_MODALITIES, DCM
+from .validation import validate_new
+from .values import InstanceChange, InstanceRun, Kind, StudyValues, in_order
+
+__all__ = ["Outcome", "StudyMerge", "merge_study"]
+
+
+class Outcome(Enum):
+    """What is to be done with the ImagingStudy."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    EMPTY = "empty"
+    """The last instance is gone and the study is ours: write `resource`, which has no series, then delete it."""
+    NOTHING = "nothing"
+    """There is no study and none is to be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyMerge:
+    """The ImagingStudy as it is to be; None when the outcome is NOTHING."""
+
+    outcome: Outcome
+    resource: Resource | None
+    rejected: tuple[tuple[InstanceChange, RejectedError], ...] = ()
+    report: tuple[str, ...] = ()
+
+
+def merge_study(
+    existing: Resource | None,
+    settlement: Settlement,
+    *,
+    study_instance_uid: str,
+    subject: str | None,
+    endpoint: str,
+    profile: SourceProfile,
+    options: MappingOptions,
+) -> StudyMerge:
+    """Merge the settled changes of a study into the ImagingStudy that was found, or make one.
+
+    `subject` is the reference to the Patient of the settlement (None when its identifier is None), `endpoint` that to
+    the Endpoint. `rejected` and `report` include the settlement's. Raises RejectedError only when the study as a whole
+    cannot be made. What `existing` holds is never altered.
+    """
+    rejected = list(settlement.rejected)
+    runs = settlement.runs
+    while True:
+        merge = _Merge(existing, study_instance_uid, profile, options)
+        try:
+            outcome = merge.apply(replace(settlement, runs=runs), subject, endpoint)
+            break
+        except RejectedError as error:
+            kept, invalid = _without_invalid(runs)
+            if not invalid:
+                raise
+            rejected += [(change, error) for change in invalid]
+            runs = kept
+    resource = None if outcome is Outcome.NOTHING else merge.result(outcome)
+    return StudyMerge(outcome=outcome, resource=resource, rejected=tuple(rejected), report=settlement.report)
+
+
+def _without_invalid(runs: tuple[InstanceRun, ...]) -> tuple[tuple[InstanceRun, ...], list[InstanceChange]]:
+    """The runs without last changes of which no valid series can be made."""
+    kept: list[InstanceRun] = []
+    invalid: list[InstanceChange] = []
+    for run in runs:
+        if _is_valid(run.last):
+            kept.append(run)
+            continue
+        invalid.append(run.last)
+        earlier = run.without_last()
+        if earlier is not None:
+            kept.append(earlier)
+    return tuple(kept), invalid
+
+
+def _is_valid(change: InstanceChange) -> bool:
+    if change.kind is not Kind.UPSERT:
+        return True
+    series = SeriesList([])
+    series.upsert(change, Marks({}))
+    try:
+        validate_new(_skeleton(series.made()))
+    except RejectedError:
+        return False
+    return True
+
+
+def _skeleton(series: list[Resource]) -> Resource:
+    return {"resourceType": "ImagingStudy", "status": "available", "subject": {"display": "-"}, "series": series}
+
+
+class _Merge:
+    """One ImagingStudy on its way."""
+
+    def __init__(
+        self, existing: Resource | None, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
+    ) -> None:
+        self._existing = existing
+        self._options = options
+        self._resource: Resource = dict(existing) if existing is not None else _new(study_instance_uid, profile)
+        self._marks = Marks(self._resource)
+        self._series = SeriesList(self._resource.get("series") or [])
+        self._marks.spread_series(self._series.elements())
+        self._adopts = existing is not None and not is_ours(existing) and same_source(existing, profile.dicomweb_url)
+        self._is_ours = existing is None or is_ours(existing) or self._adopts
+        self._was_empty = not len(self._series)
+
+    def apply(self, settlement: Settlement, subject: str | None, endpoint: str) -> Outcome:
+        """Apply the changes. Raises RejectedError when something new is not valid R4."""
+        touched = upserted = False
+        for change in in_order(change for run in settlement.runs for change in run.changes):
+            if change.kind is Kind.UPSERT:
+                self._upsert(change)
+                touched = upserted = True
+            elif self._series.lists(change.sop_instance_uid):
+                self._series.remove(change.sop_instance_uid)
+                touched = True
+        if upserted:
+            self._refer(settlement, subject, endpoint)
+        if touched:
+            self._finish()
+        return self._outcome(settlement, touched=touched)
+
+    def _upsert(self, change: InstanceChange) -> None:
+        assert change.study is not None
+        replaces = change.is_update or self._series.lists(change.sop_instance_uid)
+        self._series.upsert(change, self._marks)
+        self._merge_values(change, change.study, replaces=replaces)
+
+    def _merge_values(self, change: InstanceChange, values: StudyValues, *, replaces: bool) -> None:
+        target, mark, marks = self._resource, change.mark, self._marks
+        if self._is_ours or "started" not in target or is_vaguer_date(target["started"], values.started or ""):
+            started = values.started
+            offer(target, "started", started, name="started", mark=mark, marks=marks, is_vaguer=is_vaguer_date)
+        merge_description(target, values.description, mark, marks)
+        referrer = values.referrer.reference() if values.referrer else None
+        offer_single(target, "referrer", referrer, mark=mark, marks=marks)
+        for element, entries, is_same in (
+            ("identifier", [values.accession.identifier()] if values.accession else [], _is_same_identifier),
+            ("basedOn", _requests(values), _is_same_request),
+            ("procedureCode", [concept.json() for concept in values.procedure_codes], _is_same_concept),
+            ("reasonCode", [concept.json() for concept in values.reason_codes], _is_same_concept),
+        ):
+            if entries:
+                merge_list(target, element, entries, is_same=is_same, replaces=replaces, mark=mark, marks=marks)
+
+    def _refer(self, settlement: Settlement, subject: str | None, endpoint: str) -> None:
+        target = self._resource
+        if subject is not None and (not settlement.keeps_subject or "subject" not in target):
+            target["subject"] = {"reference": subject}
+        if settlement.mark is not None:
+            self._marks.take("subject", settlement.mark)
+        endpoints = target.get("endpoint") or []
+        if not any(_is_reference_to(known, endpoint) for known in endpoints):
+            target["endpoint"] = [*endpoints, {"reference": endpoint}]
+
+    def _finish(self) -> None:
+        """Recount, and put in order."""
+        target = self._resource
+        if self._adopts:
+            self._adopt()
+        self._set("modality", self._modalities())
+        self._set("series", self._series.json())
+        target["numberOfSeries"] = len(self._series)
+        target["numberOfInstances"] = self._series.count_instances()
+        if self._is_ours:
+            self._set_status()
+        self._validate()
+
+    def _adopt(self) -> None:
+        """Take over a study that DICOM Cast wrote, and mend it."""
+        meta = dict(self._resource.get("meta") or {})
+        self._resource["meta"] = {**meta, "tag": [*(meta.get("tag") or ()), our_tag()]}
+        self._series.repair()
+        drop_repeated_notes(self._resource)
+
+    def _modalities(self) -> list[Resource]:
+        found: dict[tuple[str, str], Resource] = {}
+        for coding in [*(self._resource.get("modality") or ()), *self._series.modalities()]:
+            found.setdefault((str(coding.get("code")), str(coding.get("system") or "")), coding)
+        wanted = {(str(c["code"]), str(c.get("system") or "")) for c in self._series.modalities()}
+        if self._options.modality.acquisition_only:
+            wanted = {key for key in wanted if key[1] != DCM or key[0] in ACQUISITION_MODALITIES}
+        return [found[key] for key in sorted(wanted)]
+
+    def _set(self, element: str, value: list[Resource]) -> None:
+        if value:
+            self._resource[element] = value
+        else:
+            self._resource.pop(element, None)
+
+    def _set_status(self) -> None:
+        status, is_empty = self._resource.get("status"), not len(self._series)
+        if is_empty and status == "available":
+            self._resource["status"] = "registered"
+        elif self._was_empty and not is_empty and status == "registered":
+            self._resource["status"] = "available"
+
+    def _validate(self) -> None:
+        made = self._series.made()
+        if self._existing is None and made:
+            subject = self._resource.get("subject") or {"display": "-"}
+            validate_new({**self._resource, "subject": subject, "series": made})
+        elif made:
+            validate_new(_skeleton(made))
+
+    def _outcome(self, settlement: Settlement, *, touched: bool) -> Outcome:
+        if self._existing is None:
+            return Outcome.CREATE if len(self._series) else Outcome.NOTHING
+        removes = any(run.last.kind is Kind.REMOVE for run in settlement.runs)
+        if not len(self._series) and self._is_ours and (touched or removes):
+            return Outcome.EMPTY
+        if not touched:
+            return Outcome.UNCHANGED
+        self._marks.gather_series(self._series.elements())
+        return Outcome.UNCHANGED if without_marks(self._resource) == without_marks(self._existing) else Outcome.UPDATE
+
+    def result(self, outcome: Outcome) -> Resource | None:
+        """The resource to write, or the one that stays."""
+        if outcome is Outcome.UNCHANGED:
+            return self._existing
+        self._marks.gather_series(self._series.elements())
+        self._marks.write(self._resource)
+        return ordered(self._resource)
+
+
+def _new(study_instance_uid: str, profile: SourceProfile) -> Resource:
+    return {
+        "resourceType": "ImagingStudy",
+        "meta": {"source": profile.dicomweb_url, "tag": [our_tag()]},
+        "identifier": [study_identifier(study_instance_uid)],
+        "status": "available",
+    }
+
+
+def _requests(values: StudyValues) -> list[Resource]:
+    """The order that an accession number stands for; without the issuer's system it could be anybody's."""
+    return [values.accession.request()] if values.accession and values.accession.system else []
+
+
+def _is_same_identifier(one: Resource, other: Resource) -> bool:
+    return one.get("value") == other.get("value") and one.get("system") in (None, other.get("system"))
+
+
+def _is_same_request(one: Resource, other: Resource) -> bool:
+    return _is_same_identifier(one["identifier"], other.get("identifier") or {})
+
+
+def _is_same_concept(one: Resource, other: Resource) -> bool:
+    codes = [{(c.get("system"), c.get("code")) for c in concept.get("coding") or ()} for concept in (one, other)]
+    return bool(codes[0] & codes[1]) if codes[0] and codes[1] else one.get("text") == other.get("text")
+
+
+def _is_reference_to(known: Resource, reference: str) -> bool:
+    found = str(known.get("reference") or "")
+    return found == reference or found.endswith(f"/{reference}")

@@ -1,0 +1,126 @@
+"""The as-of marks: which event each shared value of a resource stems from, kept in meta.extension.
+
+One extension per distinct mark: {url: AS_OF_URL, extension: [feed, sequence, timestamp, values]}, where `values` names
+the values of that mark, separated by spaces: "description started series/1.2.3 series/1.2.4/number". `series/1.2.3`
+alone stands for every element of that series which is there.
+
+An event older than a value's mark only fills it; an equal or newer one overwrites it and takes the mark. So a resource
+does not depend on the order in which dead letters, partitions and feeds come. Marks alone are never a reason to write.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from .identity import AS_OF_URL, Resource
+from .values import Mark
+
+__all__ = ["Marks", "without_marks"]
+
+
+class Marks:
+    """The marks of one resource while it is merged: value name → mark."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._marks: dict[str, Mark] = {}
+        for extension in (resource.get("meta") or {}).get("extension") or ():
+            if extension.get("url") == AS_OF_URL:
+                self._read(extension)
+
+    def _read(self, extension: Resource) -> None:
+        mark, names = _parse(extension)
+        if mark is not None:
+            self._marks.update(dict.fromkeys(names, mark))
+
+    def get(self, name: str) -> Mark | None:
+        """The mark of a value; an element of a series also has the mark of the whole series."""
+        mark = self._marks.get(name)
+        if mark is None and name.startswith("series/"):
+            mark = self._marks.get(name.rpartition("/")[0])
+        return mark
+
+    def is_older(self, mark: Mark, name: str) -> bool:
+        """Whether `mark` is older than what the value has; a value without a mark is older than everything."""
+        known = self.get(name)
+        return known is not None and mark.older_than(known)
+
+    def take(self, name: str, mark: Mark) -> None:
+        """Give the value this mark, unless it has a newer one."""
+        if not self.is_older(mark, name):
+            self._marks[name] = mark
+
+    def drop(self, name: str) -> None:
+        """Forget the value, and for a series its elements."""
+        self._marks.pop(name, None)
+
+    def spread_series(self, elements: dict[str, list[str]]) -> None:
+        """Write out `series/<uid>` marks per element that is there; forget those of series that are gone."""
+        whole = {
+            name: mark for name, mark in self._marks.items() if name.startswith("series/") and name.count("/") == 1
+        }
+        for name, mark in whole.items():
+            del self._marks[name]
+            for element in elements.get(name[7:], ()):
+                self._marks.setdefault(f"{name}/{element}", mark)
+
+    def gather_series(self, elements: dict[str, list[str]]) -> None:
+        """The reverse of `spread_series`: one name where all elements of a series have one mark."""
+        kept = {name: mark for name, mark in self._marks.items() if not name.startswith("series/")}
+        for uid, present in elements.items():
+            found = [self._marks.get(f"series/{uid}/{element}") for element in present]
+            if found and found[0] is not None and all(mark == found[0] for mark in found):
+                kept[f"series/{uid}"] = found[0]
+            else:
+                pairs = zip(present, found, strict=True)
+                kept.update({f"series/{uid}/{element}": mark for element, mark in pairs if mark is not None})
+        self._marks = kept
+
+    def extensions(self) -> list[Resource]:
+        """The extensions that hold these marks, sorted."""
+        by_mark: dict[tuple[str, int, str], list[str]] = {}
+        for name, mark in self._marks.items():
+            instant = mark.timestamp.astimezone(UTC).isoformat(timespec="microseconds")
+            by_mark.setdefault((mark.feed, mark.sequence, instant), []).append(name)
+        return [_extension(key, names) for key, names in sorted(by_mark.items())]
+
+    def write(self, resource: Resource) -> None:
+        """Put these marks into meta.extension; other extensions stay, first."""
+        meta = resource.setdefault("meta", {})
+        others = [e for e in meta.get("extension") or () if e.get("url") != AS_OF_URL]
+        extensions = others + self.extensions()
+        meta.pop("extension", None)
+        if extensions:
+            resource["meta"] = {**({"id": meta.pop("id")} if "id" in meta else {}), "extension": extensions, **meta}
+
+
+def _extension(key: tuple[str, int, str], names: Iterable[str]) -> Resource:
+    feed, sequence, instant = key
+    return {
+        "extension": [
+            {"url": "feed", "valueString": feed},
+            {"url": "sequence", "valueString": str(sequence)},
+            {"url": "timestamp", "valueInstant": instant},
+            {"url": "values", "valueString": " ".join(sorted(names))},
+        ],
+        "url": AS_OF_URL,
+    }
+
+
+def _parse(extension: Resource) -> tuple[Mark | None, list[str]]:
+    """The mark and the names of an extension; no mark when it is not as we write it."""
+    parts = {e.get("url"): e.get("valueString") or e.get("valueInstant") for e in extension.get("extension") or ()}
+    try:
+        timestamp = datetime.fromisoformat(str(parts["timestamp"]))
+        mark = Mark(feed=str(parts["feed"]), sequence=int(str(parts["sequence"])), timestamp=timestamp)
+    except (KeyError, ValueError):
+        return None, []
+    return (mark if timestamp.tzinfo else None), str(parts.get("values") or "").split()
+
+
+def without_marks(resource: Resource) -> Resource:
+    """The resource without our marks: what two versions must differ in to be written."""
+    meta = dict(resource.get("meta") or {})
+    others = [e for e in meta.pop("extension", None) or () if e.get("url") != AS_OF_URL]
+    if others:
+        meta["extension"] = others
+    bare = {name: value for name, value in resource.items() if name != "meta"}
+    return {**bare, "meta": meta} if meta else bare

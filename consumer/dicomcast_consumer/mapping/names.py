@@ -1,0 +1,50 @@
+"""PN (PS3.5 6.2.1) → R4 HumanName."""
+
+from .elements import DataSet
+from .fragments import NameGroup, PersonName
+
+__all__ = ["read_name"]
+
+_KEYS = {"ABC": "Alphabetic", "IDE": "Ideographic", "SYL": "Phonetic"}
+
+
+def read_name(data_set: DataSet, tag: str, attribute: str) -> PersonName | None:
+    """The name of a PN: an object with its groups, or the plain string with `=` between them. None if all are empty."""
+    value = data_set.first(tag)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        texts: dict[str, object] = dict(zip(_KEYS, value.split("="), strict=False))
+    elif isinstance(value, dict):
+        texts = {code: value.get(key) for code, key in _KEYS.items()}
+    else:
+        data_set.omit(attribute, "not_text")
+        return None
+    groups = {code: _read_group(data_set, text, attribute) for code, text in texts.items()}
+    name = PersonName(**groups)
+    return name if name.groups else None
+
+
+def _read_group(data_set: DataSet, text: object, attribute: str) -> NameGroup | None:
+    if text is None:
+        return None
+    clean = data_set.clean(text, attribute)
+    if clean is None:
+        return None
+    parts = [part.strip() for part in clean.split("^")]
+    if any(parts[5:]):
+        data_set.omit(attribute, "name_components_extra")
+    family, given, middle, prefix, suffix = (*parts, "", "", "", "")[:5]
+    group = NameGroup(
+        family=family or None,
+        given=(*given.split(), *middle.split()),
+        prefix=_titles(prefix),
+        suffix=_titles(suffix),
+    )
+    return group if group != NameGroup() else None
+
+
+def _titles(text: str) -> tuple[str, ...]:
+    """Titles are separated by commas where there are any, else by spaces."""
+    parts = text.split(",") if "," in text else text.split()
+    return tuple(part.strip() for part in parts if part.strip())

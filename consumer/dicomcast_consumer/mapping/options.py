@@ -1,0 +1,202 @@
+"""Settings of the mapping. The descriptions are the documentation: docs are generated from them."""
+
+import re
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = ["AccessionOptions", "FilterOptions", "MappingOptions", "ModalityOptions", "PatientOptions", "SourceProfile"]
+
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+
+
+def _absolute(value: str) -> str:
+    if not _ABSOLUTE_URI.fullmatch(value):
+        raise ValueError("is not an absolute URI such as urn:oid:1.2.3 or https://hospital.example/mrn")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PatientOptions(_Section):
+    """How Patient is identified and what may be changed on it."""
+
+    system: str | None = Field(
+        default=None,
+        description="Identifier.system of PatientID. Without one the identifier has no system, and the bare record "
+        "numbers of two sites collide. A source's own patient_system comes first.",
+    )
+    use_issuer: bool = Field(
+        default=False,
+        description="Take the system from IssuerOfPatientID (0010,0021) and its qualifiers (0010,0024) where the data "
+        "set has them.",
+    )
+    issuers: dict[str, str] = Field(
+        default={},
+        description="With use_issuer: the URI of each local IssuerOfPatientID. An issuer that is not listed and is no "
+        "URI itself becomes Identifier.assigner.display, without a system.",
+    )
+    update: Literal["owned", "dicom-wins", "fill-missing", "create-only"] = Field(
+        default="owned",
+        description="What DICOM may change on a Patient that exists. owned: everything mapped on Patients with our "
+        "tag, only what is missing on any other. dicom-wins: everything mapped on all. fill-missing: only what is "
+        "missing, on all. create-only: nothing.",
+    )
+    mismatch: Literal["report", "reject"] = Field(
+        default="report",
+        description="When birth date and family name of the Patient found both differ from DICOM, nothing is written "
+        "to it. report: the study is linked to it all the same, and the case is reported. reject: the events are "
+        "dead-lettered.",
+    )
+
+    @field_validator("system")
+    @classmethod
+    def _system_is_absolute(cls, value: str | None) -> str | None:
+        return value if value is None else _absolute(value)
+
+    @field_validator("issuers")
+    @classmethod
+    def _issuers_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
+        return {issuer: _absolute(uri) for issuer, uri in value.items()}
+
+
+class AccessionOptions(_Section):
+    """How accession numbers are identified."""
+
+    issuers: dict[str, str] = Field(
+        default={},
+        description="The URI of each local namespace of IssuerOfAccessionNumberSequence (0008,0051) > (0040,0031). "
+        "Only an accession number with a system becomes basedOn.",
+    )
+
+    @field_validator("issuers")
+    @classmethod
+    def _issuers_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
+        return {issuer: _absolute(uri) for issuer, uri in value.items()}
+
+
+class ModalityOptions(_Section):
+    """Which modalities ImagingStudy.modality lists."""
+
+    acquisition_only: bool = Field(
+        default=False,
+        description="List only acquisition modalities (DICOM CID 29), as the text of R4 says, not SR, KO, PR, SEG …. "
+        "series.modality is not affected.",
+    )
+
+
+class FilterOptions(_Section):
+    """Which instances are left alone. What is filtered is counted, not dead-lettered."""
+
+    modalities: frozenset[str] = Field(default=frozenset(), description="Values of Modality (0008,0060).")
+    sop_classes: frozenset[str] = Field(default=frozenset(), description="SOP Class UIDs.")
+    patient_id: str | None = Field(
+        default=None, description="A regular expression that the whole PatientID (0010,0020) must match."
+    )
+
+    @field_validator("patient_id")
+    @classmethod
+    def _pattern_compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            re.compile(value)
+        return value
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing is set."""
+        return not (self.modalities or self.sop_classes or self.patient_id)
+
+
+class MappingOptions(_Section):
+    """Every choice of the mapping; the defaults are safe for a FHIR server that others write to as well."""
+
+    patient: PatientOptions = Field(default=PatientOptions(), description="How Patient is identified and changed.")
+    accession: AccessionOptions = Field(default=AccessionOptions(), description="How accession numbers are identified.")
+    modality: ModalityOptions = Field(default=ModalityOptions(), description="What ImagingStudy.modality lists.")
+    include: FilterOptions = Field(
+        default=FilterOptions(), description="Map only instances that match every criterion set here."
+    )
+    exclude: FilterOptions = Field(
+        default=FilterOptions(), description="Do not map instances that match any criterion set here."
+    )
+    missing_patient_id: Literal["reject", "placeholder"] = Field(
+        default="reject",
+        description="What an instance without PatientID becomes. reject: a dead letter. placeholder: a Patient that is "
+        "identified by the Study Instance UID.",
+    )
+    patient_conflict: Literal["reject", "report"] = Field(
+        default="reject",
+        description="What a new instance becomes whose PatientID differs from that of its study. reject: a dead "
+        "letter. report: it is added to the study, its patient attributes are not used.",
+    )
+    unknown_tz: Literal["date-only", "assume-utc"] = Field(
+        default="date-only",
+        description="What a time becomes when neither (0008,0201) nor the source's time zone gives its UTC offset. "
+        "date-only: the date. assume-utc: +00:00, as DICOM Cast does.",
+    )
+    leap_second: Literal["keep", "clamp"] = Field(
+        default="keep", description="What the second 60 becomes. keep: 60, which R4 allows. clamp: 59."
+    )
+    strict: bool = Field(
+        default=False,
+        description="Dead-letter an instance of which a mapped attribute had to be left out, instead of reporting it.",
+    )
+    codingscheme: dict[str, str] = Field(
+        default={},
+        description="The URI of each local coding scheme designator (0008,0102), as codingscheme.<designator>=<uri>.",
+    )
+
+    @field_validator("codingscheme")
+    @classmethod
+    def _schemes_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
+        return {designator: _absolute(uri) for designator, uri in value.items()}
+
+
+class SourceProfile(_Section):
+    """One DICOM server as the mapping sees it."""
+
+    feed: str = Field(description="The feed's name, as the producer has it.")
+    dicomweb_url: str = Field(
+        description="The public DICOMweb root, which becomes Endpoint.address: no /studies, no query, no final slash."
+    )
+    timezone: str | None = Field(
+        default=None,
+        description="IANA name of the zone that the server's dates and times are in, where the data set has no "
+        "(0008,0201). Without one a time without offset is reduced to its date.",
+    )
+    patient_system: str | None = Field(
+        default=None, description="Identifier.system of this source's PatientIDs; comes before patient.system."
+    )
+    accession_system: str | None = Field(
+        default=None, description="Identifier.system of this source's accession numbers when they name no issuer."
+    )
+    partition: str | None = Field(
+        default=None,
+        description="The data partition of the server that this FHIR target serves. Without one: Microsoft.Default, "
+        "and events that name none.",
+    )
+
+    @field_validator("patient_system", "accession_system")
+    @classmethod
+    def _systems_are_absolute(cls, value: str | None) -> str | None:
+        return value if value is None else _absolute(value)
+
+    @field_validator("dicomweb_url")
+    @classmethod
+    def _root_of_the_service(cls, value: str) -> str:
+        _absolute(value)
+        if "?" in value or "#" in value:
+            raise ValueError("has a query or a fragment; give the DICOMweb root alone")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _zone_exists(self) -> Self:
+        if self.timezone is not None:
+            try:
+                ZoneInfo(self.timezone)
+            except (OSError, ValueError, KeyError) as error:
+                raise ValueError(f"timezone {self.timezone!r} is not a name of the IANA time zone database") from error
+        return self

@@ -1,0 +1,123 @@
+"""Patient: what DICOM says of the patient, merged into what the FHIR server has (R4 Patient)."""
+
+import unicodedata
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+from ..errors import RejectedError
+from .as_of import is_vaguer_code, is_vaguer_date, offer
+from .dates import is_refinement
+from .fragments import PersonName
+from .human_names import family_names, has_name, merge_names
+from .identity import Resource, is_ours, our_tag
+from .marks import Marks, without_marks
+from .options import MappingOptions
+from .order import ordered
+from .validation import validate_new
+from .values import Mark, PatientValues
+
+__all__ = ["PatientMerge", "merge_patient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientMerge:
+    """The Patient as it is to be. `changed` is True for a new one; `report` names what a person should look at."""
+
+    resource: Resource
+    changed: bool
+    report: tuple[str, ...] = ()
+
+
+def merge_patient(
+    existing: Resource | None, values: Sequence[tuple[Mark, PatientValues]], *, options: MappingOptions
+) -> PatientMerge:
+    """Merge the values of one patient, oldest first, into the Patient that was found, or make one.
+
+    Raises RejectedError `map.patient_mismatch` where options ask for it, and `map.invalid_resource`.
+    """
+    if existing is None:
+        return _create(values, options)
+    merge = _Merge(deepcopy(existing), options)
+    for mark, value in values:
+        merge.add(mark, value)
+    merge.marks.write(merge.resource)
+    resource = ordered(merge.resource)
+    changed = without_marks(resource) != without_marks(existing)
+    return PatientMerge(resource=resource if changed else existing, changed=changed, report=tuple(merge.report))
+
+
+def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOptions) -> PatientMerge:
+    identifier = values[0][1].identifier
+    resource: Resource = {
+        "resourceType": "Patient",
+        "meta": {"tag": [our_tag()]},
+        "identifier": [identifier.json()],
+    }
+    merge = _Merge(resource, options, is_new=True)
+    for mark, value in values:
+        merge.add(mark, value)
+    validate_new(ordered(resource))
+    merge.marks.write(resource)
+    return PatientMerge(resource=ordered(resource), changed=True)
+
+
+class _Merge:
+    """One Patient on its way."""
+
+    def __init__(self, resource: Resource, options: MappingOptions, *, is_new: bool = False) -> None:
+        self.resource = resource
+        self.report: list[str] = []
+        self.marks = Marks(resource)
+        update = options.patient.update
+        self._is_new = is_new
+        self._rejects_mismatch = options.patient.mismatch == "reject"
+        self._untouchable = update == "create-only" and not is_new
+        self._overwrites = is_new or update == "dicom-wins" or (update == "owned" and is_ours(resource))
+
+    def add(self, mark: Mark, values: PatientValues) -> None:
+        """Merge what one event says."""
+        if self._untouchable:
+            return
+        if self._is_mismatch(mark, values):
+            if self._rejects_mismatch:
+                detail = "birth date and family name of the Patient found both differ from those of the data set"
+                raise RejectedError("map", "map.patient_mismatch", detail)
+            if "patient_mismatch" not in self.report:
+                self.report.append("patient_mismatch")
+            return
+        self._add_name(mark, values.name)
+        self._add_single("gender", mark, values.gender)
+        self._add_single("birthDate", mark, values.birth_date)
+
+    def _is_mismatch(self, mark: Mark, values: PatientValues) -> bool:
+        """The safety net against two people with one number. A feed may correct what it wrote itself."""
+        if self._is_new or not values.name or not values.birth_date or not self.resource.get("birthDate"):
+            return False
+        written = [self.marks.get(name) for name in ("birthDate", "name/ABC")]
+        if is_ours(self.resource) and all(known and known.feed == mark.feed for known in written):
+            return False
+        known_date, date = self.resource["birthDate"], values.birth_date
+        same_date = known_date == date or is_refinement(known_date, date) or is_refinement(date, known_date)
+        known_names = {_folded(name) for name in family_names(self.resource)}
+        ours = {_folded(group.family) for group in values.name.groups.values() if group.family}
+        return not same_date and bool(known_names) and bool(ours) and not known_names & ours
+
+    def _add_name(self, mark: Mark, name: PersonName | None) -> None:
+        if name is None or (not self._overwrites and has_name(self.resource)):
+            return
+        merge_names(self.resource, name, mark, self.marks)
+
+    def _add_single(self, element: str, mark: Mark, value: str | None) -> None:
+        if self._overwrites or not self.resource.get(element):
+            offer(self.resource, element, value, name=element, mark=mark, marks=self.marks, is_vaguer=_is_vaguer)
+
+
+def _is_vaguer(value: str, than: str) -> bool:
+    return is_vaguer_date(value, than) or is_vaguer_code(value, than)
+
+
+def _folded(name: str) -> str:
+    """A name without case, accents and punctuation, to compare by."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(character for character in decomposed if character.isalnum())

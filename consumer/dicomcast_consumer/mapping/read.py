@@ -1,0 +1,119 @@
+"""A change feed event becomes an InstanceChange: metadata is parsed once, here, and only what is mapped is kept.
+
+Nothing but RejectedError leaves this module, whatever the metadata holds.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from dicomcast_schemas import Action, DicomChangeEvent, State
+
+from ..errors import RejectedError
+from .dates import Clock
+from .elements import DataSet, is_uid
+from .options import MappingOptions, SourceProfile
+from .read_instance import read_instance, read_series
+from .read_patient import read_patient
+from .read_study import read_study
+from .values import InstanceChange, Kind, Mark
+
+__all__ = ["in_partition", "read_event"]
+
+DEFAULT_PARTITION = "Microsoft.Default"
+
+
+def in_partition(event: DicomChangeEvent, profile: SourceProfile) -> bool:
+    """Whether the event belongs to the data partition that the profile serves. If not, the caller must stop."""
+    if profile.partition is None:
+        return event.partition_name in (None, "", DEFAULT_PARTITION)
+    return event.partition_name == profile.partition
+
+
+def read_event(
+    event: DicomChangeEvent, *, profile: SourceProfile, options: MappingOptions, metadata: str | None = None
+) -> InstanceChange:
+    """What the event says.
+
+    `metadata` stands in for event.metadata when the caller had to fetch it. SKIP: a Create or Update of an instance
+    that does not exist any more, a Delete of one that exists again, an instance that is filtered out. A Delete needs
+    no metadata. Raises RejectedError, and nothing else.
+    """
+    if event.action is Action.UNKNOWN:
+        raise RejectedError("decode", "decode.action_unknown", "the event's action is unknown to this release")
+    change = _without_values(event)
+    if event.action is Action.DELETE:
+        if event.state is State.REPLACED:
+            return replace(change, kind=Kind.SKIP, skip_reason="delete-replaced")
+        return change
+    if event.state is State.DELETED:
+        return replace(change, kind=Kind.SKIP, skip_reason="create-already-deleted")
+    text = metadata if metadata is not None else event.metadata
+    if text is None:
+        raise RejectedError("source", "source.metadata_missing", "the event has no metadata")
+    data_set = DataSet(_parse(text), change.sop_instance_uid, [])
+    change = _with_values(change, data_set, profile, options, is_update=event.action is Action.UPDATE)
+    if options.strict and change.omissions:
+        names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in change.omissions)
+        raise RejectedError("map", "map.strict", f"strict: left out would be {names}")
+    return change
+
+
+def _without_values(event: DicomChangeEvent) -> InstanceChange:
+    return InstanceChange(
+        mark=Mark(feed=event.feed, sequence=event.sequence, timestamp=event.timestamp),
+        kind=Kind.REMOVE,
+        study_instance_uid=_uid(event.study_instance_uid, "StudyInstanceUID"),
+        series_instance_uid=_uid(event.series_instance_uid, "SeriesInstanceUID"),
+        sop_instance_uid=_uid(event.sop_instance_uid, "SOPInstanceUID"),
+    )
+
+
+def _uid(value: str, attribute: str) -> str:
+    uid = value.strip(" \x00")
+    if not is_uid(uid):
+        raise RejectedError("map", "map.uid_invalid", f"{attribute} of the event is not a DICOM UID")
+    return uid
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The data set as JSON. What strict JSON forbids but servers write (NaN, lone surrogates) is tolerated."""
+    try:
+        found = orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            raise RejectedError("map", "map.metadata_malformed", "the metadata is not JSON") from None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if not isinstance(found, dict):
+        raise RejectedError("map", "map.metadata_malformed", "the metadata is not one DICOM JSON data set")
+    return found
+
+
+def _with_values(
+    change: InstanceChange, data_set: DataSet, profile: SourceProfile, options: MappingOptions, *, is_update: bool
+) -> InstanceChange:
+    _check_uid(data_set, "0020000D", "StudyInstanceUID", change.study_instance_uid)
+    _check_uid(data_set, "0020000E", "SeriesInstanceUID", change.series_instance_uid)
+    _check_uid(data_set, "00080018", "SOPInstanceUID", change.sop_instance_uid)
+    assume_utc = options.unknown_tz == "assume-utc"
+    clock = Clock(data_set, timezone=profile.timezone, assume_utc=assume_utc, leap_second=options.leap_second)
+    return replace(
+        change,
+        kind=Kind.UPSERT,
+        is_update=is_update,
+        instance=read_instance(data_set),
+        patient=read_patient(data_set, change.study_instance_uid, profile, options),
+        study=read_study(data_set, clock, profile, options),
+        series=read_series(data_set, clock, options),
+        omissions=tuple(data_set.omissions),
+    )
+
+
+def _check_uid(data_set: DataSet, tag: str, attribute: str, expected: str) -> None:
+    uid = data_set.text(tag, attribute)
+    if uid is not None and uid != expected:
+        raise RejectedError("map", "map.uid_mismatch", f"{attribute} of the data set is not that of the event")

@@ -1,0 +1,91 @@
+"""Series and instance attributes of a data set."""
+
+from ..errors import RejectedError
+from .codes import modality_coding, read_coding
+from .dates import Clock
+from .elements import DataSet, is_uid
+from .fragments import Coding
+from .options import MappingOptions
+from .snomed import body_part_coding
+from .terminology import LATERALITY
+from .values import InstanceValues, SeriesValues
+
+__all__ = ["read_instance", "read_series"]
+
+_STRUCTURED = "1.2.840.10008.5.1.4.1.1.88."
+_ENCAPSULATED = "1.2.840.10008.5.1.4.1.1.104."
+_PRESENTATION = "1.2.840.10008.5.1.4.1.1.11."
+
+
+def read_series(data_set: DataSet, clock: Clock, options: MappingOptions) -> SeriesValues:
+    """What the data set says of its series."""
+    return SeriesValues(
+        number=data_set.unsigned("00200011", "SeriesNumber"),
+        modality=_modality(data_set),
+        description=data_set.text("0008103E", "SeriesDescription"),
+        body_site=_body_site(data_set, options),
+        laterality=_side(data_set, "00200060", "Laterality"),
+        image_laterality=_side(data_set, "00200062", "ImageLaterality"),
+        started=clock.moment("00080021", "SeriesDate", "00080031", "SeriesTime"),
+    )
+
+
+def _modality(data_set: DataSet) -> Coding | None:
+    value = data_set.code_string("00080060", "Modality")
+    if value is None:
+        data_set.omit("Modality", "missing")
+        return None
+    coding = modality_coding(value)
+    if coding.code is None:
+        data_set.omit("Modality", "code_unknown")
+    return coding
+
+
+def _body_site(data_set: DataSet, options: MappingOptions) -> Coding | None:
+    """The anatomic region's code, else that of the body part examined."""
+    region = data_set.item("00082218")
+    coding = read_coding(region, "AnatomicRegionSequence", options.codingscheme) if region else None
+    if coding is not None and coding.code is not None:
+        return coding
+    value = data_set.code_string("00180015", "BodyPartExamined")
+    part = body_part_coding(value) if value else None
+    if part is not None and (part.code is not None or coding is None):
+        if part.code is None:
+            data_set.omit("BodyPartExamined", "code_unknown")
+        return part
+    return coding
+
+
+def _side(data_set: DataSet, tag: str, attribute: str) -> str | None:
+    """R, L or B; U and an empty one say nothing."""
+    value = data_set.code_string(tag, attribute)
+    if value is None or value == "U":
+        return None
+    if value not in LATERALITY:
+        data_set.omit(attribute, "code_unknown")
+        return None
+    return value
+
+
+def read_instance(data_set: DataSet) -> InstanceValues:
+    """What the data set says of itself. Raises RejectedError without a SOPClassUID, which R4 requires."""
+    sop_class_uid = data_set.text("00080016", "SOPClassUID")
+    if sop_class_uid is None or not is_uid(sop_class_uid):
+        fault = "missing" if sop_class_uid is None else "invalid"
+        raise RejectedError("map", f"map.sop_class_uid_{fault}", f"SOPClassUID (0008,0016) is {fault}")
+    return InstanceValues(
+        sop_class_uid=sop_class_uid,
+        number=data_set.unsigned("00200013", "InstanceNumber"),
+        title=_title(data_set, sop_class_uid),
+    )
+
+
+def _title(data_set: DataSet, sop_class_uid: str) -> str | None:
+    """What a document calls itself; images have no title."""
+    if sop_class_uid.startswith(_PRESENTATION):
+        return data_set.text("00700080", "ContentLabel")
+    if not sop_class_uid.startswith((_STRUCTURED, _ENCAPSULATED)):
+        return None
+    title = data_set.text("00420010", "DocumentTitle") if sop_class_uid.startswith(_ENCAPSULATED) else None
+    concept = data_set.item("0040A043")
+    return title or (concept.text("00080104", "ConceptNameCodeSequence") if concept else None)

@@ -1,0 +1,66 @@
+"""Patient attributes of a data set."""
+
+from ..errors import RejectedError
+from .dates import read_date
+from .elements import DataSet
+from .fragments import PatientIdentifier
+from .identity import DICOM_UID_SYSTEM, urn_oid
+from .issuers import read_issuer
+from .names import read_name
+from .options import MappingOptions, SourceProfile
+from .values import PatientValues
+
+__all__ = ["read_patient"]
+
+_GENDERS = {"M": "male", "F": "female", "O": "other", "U": "unknown"}
+_UNKNOWN_DATES = ("00010101", "0001-01-01", "0001.01.01")
+
+
+def read_patient(
+    data_set: DataSet, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
+) -> PatientValues:
+    """What the data set says of the patient. Raises RejectedError without a PatientID if none may be made up."""
+    return PatientValues(
+        identifier=_identifier(data_set, study_instance_uid, profile, options),
+        name=read_name(data_set, "00100010", "PatientName"),
+        gender=_gender(data_set),
+        birth_date=_birth_date(data_set),
+    )
+
+
+def _identifier(
+    data_set: DataSet, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
+) -> PatientIdentifier:
+    value = data_set.text("00100020", "PatientID")
+    if value is None:
+        if options.missing_patient_id == "placeholder":
+            return PatientIdentifier(system=DICOM_UID_SYSTEM, value=urn_oid(study_instance_uid), placeholder=True)
+        raise RejectedError("map", "map.patient_id_missing", "the data set has no PatientID (0010,0020)")
+    system = profile.patient_system or options.patient.system
+    if options.patient.use_issuer:
+        issuer = read_issuer(data_set, "00100021", "00100024", options.patient.issuers)
+        if issuer is not None:
+            return PatientIdentifier(value=value, system=issuer.system, assigner=issuer.assigner)
+    return PatientIdentifier(value=value, system=system)
+
+
+def _gender(data_set: DataSet) -> str | None:
+    """R4 administrative-gender of PatientSex; what is no M, F, O or U is left out."""
+    value = data_set.code_string("00100040", "PatientSex")
+    if value is None:
+        return None
+    gender = _GENDERS.get(value)
+    if gender is None:
+        data_set.omit("PatientSex", "code_unknown")
+    return gender
+
+
+def _birth_date(data_set: DataSet) -> str | None:
+    """R4 date of PatientBirthDate; never shifted by a time zone."""
+    text = data_set.text("00100030", "PatientBirthDate")
+    if text is None or text in _UNKNOWN_DATES:
+        return None
+    day = read_date(text)
+    if day is None:
+        data_set.omit("PatientBirthDate", "date_invalid")
+    return day

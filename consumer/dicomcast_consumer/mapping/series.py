@@ -1,0 +1,201 @@
+"""ImagingStudy.series and its instances: found by UID, upserted, removed, counted, in a fixed order."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .as_of import is_vaguer_coding, is_vaguer_date, offer
+from .fragments import Coding, sop_class_coding
+from .identity import DATA_ABSENT_REASON, URI_SYSTEM, Resource, urn_oid
+from .marks import Marks
+from .order import INSTANCE_ORDER, SERIES_ORDER, arranged
+from .terminology import DCM, LATERALITY, LATERALITY_DISPLAY, SCT
+from .values import InstanceChange, InstanceValues, Mark, SeriesValues
+
+__all__ = ["SeriesList"]
+
+_ABSENT_MODALITY = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
+SHARED_ELEMENTS = ("number", "modality", "description", "bodySite", "laterality", "started")
+
+
+@dataclass(slots=True)
+class _Series:
+    elements: Resource
+    """Everything but the instances."""
+    instances: dict[str, Resource] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+    """UIDs of instances that were not there before."""
+    is_new: bool = False
+
+
+class SeriesList:
+    """The series of one study while it is merged. What the server sent is copied where it changes, never altered."""
+
+    def __init__(self, series: list[Resource]) -> None:
+        self._series: dict[str, _Series] = {}
+        self._place: dict[str, _Series] = {}
+        for entry in series:
+            self._load(entry)
+
+    def _load(self, entry: Resource) -> None:
+        uid = str(entry.get("uid"))
+        elements = {name: value for name, value in entry.items() if name != "instance"}
+        series = self._series.setdefault(uid, _Series(elements))
+        for instance in entry.get("instance") or ():
+            sop_instance_uid = str(instance.get("uid"))
+            if sop_instance_uid not in self._place:
+                series.instances[sop_instance_uid] = instance
+                self._place[sop_instance_uid] = series
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def lists(self, sop_instance_uid: str) -> bool:
+        """Whether the study has the instance."""
+        return sop_instance_uid in self._place
+
+    def remove(self, sop_instance_uid: str) -> None:
+        """Take the instance out, and its series when that is empty then."""
+        series = self._place.pop(sop_instance_uid)
+        del series.instances[sop_instance_uid]
+        series.fresh.discard(sop_instance_uid)
+        if not series.instances:
+            del self._series[str(series.elements["uid"])]
+
+    def upsert(self, change: InstanceChange, marks: Marks) -> None:
+        """Put the instance into its series, with what the change says of both."""
+        assert change.series is not None
+        assert change.instance is not None
+        uid = change.sop_instance_uid
+        series = self._series.get(change.series_instance_uid)
+        if series is None:
+            series = _Series({"uid": change.series_instance_uid}, is_new=True)
+            self._series[change.series_instance_uid] = series
+        known = None
+        place = self._place.get(uid)
+        if place is not None:
+            known = place.instances[uid]
+            if place is not series:
+                self.remove(uid)
+        else:
+            series.fresh.add(uid)
+        series.instances[uid] = _instance(known, uid, change.instance)
+        self._place[uid] = series
+        _merge_series(series.elements, change.series, change.mark, marks)
+
+    def repair(self) -> None:
+        """Mend what DICOM Cast wrote: the modality's system, the SOP class without one."""
+        for series in self._series.values():
+            modality = series.elements.get("modality")
+            if modality and modality.get("system") == "DCM":
+                series.elements["modality"] = {**modality, "system": DCM}
+            for uid, instance in series.instances.items():
+                sop_class = instance.get("sopClass") or {}
+                if sop_class.get("code") and not sop_class.get("system"):
+                    repaired = {"system": URI_SYSTEM, **sop_class, "code": urn_oid(sop_class["code"])}
+                    series.instances[uid] = {**instance, "sopClass": repaired}
+
+    def elements(self) -> dict[str, list[str]]:
+        """Per series the elements that carry a mark."""
+        return {
+            uid: [element for element in SHARED_ELEMENTS if element in series.elements]
+            for uid, series in self._series.items()
+        }
+
+    def modalities(self) -> list[Resource]:
+        """The codings of all series, without those that have no code."""
+        return [
+            series.elements["modality"]
+            for series in self._series.values()
+            if (series.elements.get("modality") or {}).get("code")
+        ]
+
+    def count_instances(self) -> int:
+        """How many instances the study has."""
+        return len(self._place)
+
+    def json(self) -> list[Resource]:
+        """R4 ImagingStudy.series: by number, those without last, then by UID; the instances likewise."""
+        entries = (_entry(series, list(series.instances.values())) for series in self._series.values())
+        return sorted(entries, key=_position)
+
+    def made(self) -> list[Resource]:
+        """What is new in it: whole series, and of others the new instances under a bare series."""
+        parts = []
+        for series in self._series.values():
+            if series.is_new:
+                parts.append(_entry(series, list(series.instances.values())))
+            elif series.fresh:
+                bare = {"uid": series.elements["uid"], "modality": _ABSENT_MODALITY}
+                parts.append({**bare, "instance": [series.instances[uid] for uid in series.fresh]})
+        return parts
+
+
+def _entry(series: _Series, instances: list[Resource]) -> Resource:
+    elements = {**series.elements, "numberOfInstances": len(instances)}
+    elements.setdefault("modality", _ABSENT_MODALITY)
+    elements["instance"] = sorted(instances, key=_position)
+    return arranged(elements, SERIES_ORDER)
+
+
+def _position(entry: Resource) -> tuple[bool, int, str]:
+    number = entry.get("number")
+    return (number is None, number or 0, str(entry.get("uid")))
+
+
+def _instance(known: Resource | None, uid: str, values: InstanceValues) -> Resource:
+    entry = {**(known or {}), "uid": uid, "sopClass": _sop_class(known, values)}
+    if values.number is not None:
+        entry["number"] = values.number
+    if values.title is not None:
+        entry["title"] = values.title
+    return arranged(entry, INSTANCE_ORDER)
+
+
+def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
+    coding = sop_class_coding(values.sop_class_uid)
+    present = (known or {}).get("sopClass") or {}
+    return present if all(present.get(name) == value for name, value in coding.items()) else coding
+
+
+def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:
+    def put(element: str, value: Any, **rule: Any) -> None:
+        name = f"series/{elements['uid']}/{element}"
+        offer(elements, element, value, name=name, mark=mark, marks=marks, **rule)
+
+    put("number", values.number)
+    put("modality", _coding(values.modality, elements.get("modality")), is_vaguer=is_vaguer_coding)
+    put("description", values.description)
+    put("bodySite", _coding(values.body_site, elements.get("bodySite")), is_vaguer=is_vaguer_coding)
+    put("started", values.started, is_vaguer=is_vaguer_date)
+    _merge_laterality(elements, values, mark, marks)
+
+
+def _coding(value: Coding | None, known: Resource | None) -> Resource | None:
+    """The coding as JSON; where the known one has the same code, with what else that has."""
+    if value is None:
+        return None
+    coding = value.json()
+    if known and value.code and all(known.get(name) == coding.get(name) for name in ("system", "code")):
+        return {**coding, **known}
+    return coding
+
+
+def _merge_laterality(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:
+    """Laterality (0020,0060) decides and has a mark; without it the sides of the images add up."""
+    name = f"series/{elements['uid']}/laterality"
+    known = elements.get("laterality")
+    if values.laterality is not None:
+        coding = _coding(_side(values.laterality), known)
+        if marks.get(name) is None:
+            elements["laterality"] = coding
+            marks.take(name, mark)
+        else:
+            offer(elements, "laterality", coding, name=name, mark=mark, marks=marks)
+    elif values.image_laterality is not None and marks.get(name) is None:
+        side = values.image_laterality
+        known_side = next((s for s, code in LATERALITY.items() if (known or {}).get("code") == code), None)
+        elements["laterality"] = _coding(_side(side if known_side in (None, side) else "B"), known)
+
+
+def _side(side: str) -> Coding:
+    return Coding(system=SCT, code=LATERALITY[side], display=LATERALITY_DISPLAY[side])

@@ -1,14 +1,14 @@
 """What a task does with a group of studies: read → prove → write, until every event has met its fate.
 
-    1. events    decode and read each record; what cannot be read is rejected, an outage of the DICOM server waits here
+    1. events    decode and read each record; what cannot be read is rejected, a DICOM server that is away waited for
     2. read      the studies, their Patients and the Endpoint: three searches, however many studies
     3. plan      pure: what to create, to change, to delete; nothing when FHIR is as it should be
     4. prove     a commit of the partition, begun after 2, was accepted: it is still ours
     5. write     one transaction; a study without instances is deleted in two steps
     6. letters   every rejected event, acknowledged by the dead-letter topic
 
-2 to 5 are one attempt. Someone else's write (409, 412) starts the next one at once, an outage after a back-off; a rejected
-group is taken apart study by study, a rejected study half by half, until the one bad event stands alone.
+2 to 5 are one attempt. Someone else's write (409, 412) starts the next one at once, an outage after a back-off; a
+rejected group is taken apart study by study, a rejected study half by half, until the one bad event stands alone.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from .gate import Gate
 from .group import Group
 from .keyed_locks import KeyedLocks
 from .lanes import Run
-from .mapping import InstanceChange, Kind, MappingOptions, SourceProfile
+from .mapping import InstanceChange, Kind, MappingOptions
 from .plan import Plan, Rejection, StudyWork, plan_studies
 from .reader import EventReader
 from .record import Record
@@ -86,8 +86,8 @@ class StudyApplier:
     async def __call__(self, group: Group) -> Counter[str]:
         """See group.ApplyGroup."""
         read = [await self._read_events(run) for run in group.runs]
-        works = [_work(events, self._events) for events in read]
-        rejections = await self._apply(group, [work for work in works if work is not None])
+        works = [work for events in read if (work := self._work(events)) is not None]
+        rejections = await self._apply(group, works)
         fates: Counter[str] = sum((events.fates for events in read), Counter())
         for events in read:
             await self._send_letters(group, events, rejections, fates)
@@ -131,6 +131,13 @@ class StudyApplier:
                     log.warning("the DICOM server is away; its studies wait", reason=str(error))
                 await asyncio.sleep(_wait_s(attempt, error))
         raise AssertionError("unreachable")
+
+    def _work(self, events: _Events) -> StudyWork | None:
+        changes = tuple(change for _, change in events.changes)
+        if not changes:
+            return None
+        profile = self._events.profile(changes[0].mark.feed)
+        return StudyWork(study_instance_uid=changes[0].study_instance_uid, profile=profile, changes=changes)
 
     # --- 2 to 5 ---
 
@@ -188,7 +195,6 @@ class StudyApplier:
     async def _write(self, plan: Plan) -> None:
         if plan.entries:
             answers = await self._fhir.transaction(transaction_bundle(plan.entries))
-            self._reader.wrote(plan.entries)
             check_answers(plan.entries, answers)
         for study in plan.deletions:
             await delete_study(self._fhir, study)
@@ -205,14 +211,6 @@ class StudyApplier:
                 await self._letters.send(record, error)
             fates["dead_letter"] += 1
         fates["applied"] += len(events.changes) - len(late)
-
-
-def _work(events: _Events, reader: EventReader) -> StudyWork | None:
-    if not events.changes:
-        return None
-    changes = tuple(change for _, change in events.changes)
-    profile: SourceProfile = reader.profile(changes[0].mark.feed)
-    return StudyWork(study_instance_uid=changes[0].study_instance_uid, profile=profile, changes=changes)
 
 
 def _wait_s(attempt: int, error: RetryableError | None) -> float:

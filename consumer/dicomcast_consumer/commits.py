@@ -1,8 +1,8 @@
 """Commits and what they prove.
 
-A commit is asynchronous, answered by the coordinator or given up after a deadline; one is under way at a time. It serves
-two ends: it moves the group's offsets on, and it proves that this member still owns its partitions. A write to FHIR is
-preceded by the proof that a commit of its partition, begun after the study was read, was accepted in the same
+A commit is asynchronous, answered by the coordinator or given up after a deadline; one is under way at a time. It
+serves two ends: it moves the group's offsets on, and it proves that this member still owns its partitions. A write to
+FHIR is preceded by the proof that a commit of its partition, begun after the study was read, was accepted in the same
 assignment: a member that was frozen past its session learns here that it has been replaced, before it writes.
 """
 

@@ -1,8 +1,9 @@
 """Deleting a study that has lost its last instance.
 
-DELETE is not conditional on every server (tried: HAPI deletes version 2 on If-Match 1). So it goes in two steps: the plan's
-transaction has written the study without series, conditional on its version; then it is deleted, and the version that the
-deletion made must follow the one that was deleted. If not, someone wrote in between: their version is put back.
+DELETE is not conditional on every server (tried: HAPI deletes version 2 on If-Match 1). So it goes in two steps: the
+plan's transaction has written the study without series, conditional on its version; then it is deleted, and the version
+that the deletion made must follow the one that was deleted. If not, someone wrote in between: their version is put
+back.
 """
 
 import structlog

@@ -1,8 +1,8 @@
 """Which records may be applied now. Pure.
 
 Per partition one lane per study (the record's key), first in first out, with one run in flight per study: a study's
-events reach FHIR in partition order (G2), different studies side by side. A run is everything that waits in a lane, up to
-a bound, so that a backlog of 500 instances of a study is a handful of requests.
+events reach FHIR in partition order (G2), different studies side by side. A run is everything that waits in a lane, up
+to a bound, so that a backlog of 500 instances of a study is a handful of requests.
 
 Each assignment of a partition has an epoch. What comes back from an earlier epoch is an orphan: its outcome is ignored,
 but its study stays blocked until it ends, in whatever assignment the study's records come next.

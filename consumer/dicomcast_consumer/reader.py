@@ -95,9 +95,9 @@ class EventReader:
         if event.partition_name in source.ignored_partitions:
             return False
         raise BrokenContractError(
-            f"{_place(record)} is of the data partition {event.partition_name!r}, and the feed {event.feed!r} is configured for "
-            f"{source.profile.partition or 'Microsoft.Default'!r}: add it to DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS, "
-            "or give it a consumer of its own"
+            f"{_place(record)} is of the data partition {event.partition_name!r}, and the feed {event.feed!r} is for "
+            f"{source.profile.partition or 'Microsoft.Default'!r}: add it to its ignored_partitions "
+            f"(DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS), or give it a consumer of its own"
         )
 
     async def _missing_metadata(self, event: DicomChangeEvent, source: FeedSource) -> str | None:

@@ -176,7 +176,13 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
 
 
 def _producer_config(settings: ConsumerSettings) -> dict[str, Any]:
-    names = ("group.instance.id", "group.protocol", "session.timeout.ms", "max.poll.interval.ms", "heartbeat.interval.ms")
+    names = (
+        "group.instance.id",
+        "group.protocol",
+        "session.timeout.ms",
+        "max.poll.interval.ms",
+        "heartbeat.interval.ms",
+    )
     skipped = (*names, "partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes")
     config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
     config = {name: value for name, value in config.items() if name not in skipped}

@@ -33,15 +33,15 @@ def check_topics(config: Mapping[str, Any], *, topic: str, group: str) -> int:
             )
     if found[topic] != found[letters]:
         raise BrokenContractError(
-            f"{topic} has {found[topic]} partitions and {letters} has {found[letters]}: a dead letter keeps its record's "
-            "partition number, so both must have the same count"
+            f"{topic} has {found[topic]} partitions and {letters} has {found[letters]}: a dead letter keeps its "
+            "record's partition number, so both must have the same count"
         )
     return found[topic]
 
 
 def _partitions(config: Mapping[str, Any], topic: str) -> int:
     refused: list[KafkaError] = []
-    admin = AdminClient({**config, "error_cb": refused.append, "log_level": 2})
+    admin = AdminClient({**config, "log_level": 2}, error_cb=refused.append)
     waited = False
     while True:
         try:

@@ -8,7 +8,7 @@ from pydicom.sr._snomed_dict import mapping as snomed_by_scheme
 
 from .elements import DataSet, is_uid
 from .fragments import Coding, Concept
-from .identity import urn_oid
+from .identity import URI_SYSTEM, urn_oid
 from .snomed import SNOMED_CT_OF_RT
 from .terminology import DCM, MODALITIES, SCHEME_URIS, SCT, SNOMED_RT_DESIGNATORS
 
@@ -39,7 +39,9 @@ def _system(item: DataSet, designator: str | None, local: Mapping[str, str]) -> 
         uid = item.text(tag, "CodingSchemeUID")
         if uid and is_uid(uid):
             return urn_oid(uid)
-    return local.get(designator) if designator else None
+    if designator is None:
+        return URI_SYSTEM if item.text("00080120", "CodeValue") else None
+    return local.get(designator)
 
 
 def read_coding(item: DataSet, attribute: str, local: Mapping[str, str]) -> Coding | None:

@@ -9,7 +9,7 @@ from enum import Enum
 
 from ..errors import RejectedError
 from .as_of import is_vaguer_date, merge_list, offer, offer_single
-from .identity import Resource, is_ours, our_tag, same_source, study_identifier
+from .identity import ACCESSION_CODE, Resource, is_ours, our_tag, same_source, study_identifier
 from .marks import Marks, without_marks
 from .notes import drop_repeated_notes, merge_description
 from .options import MappingOptions, SourceProfile
@@ -232,7 +232,6 @@ class _Merge:
             return Outcome.EMPTY
         if not touched:
             return Outcome.UNCHANGED
-        self._marks.gather_series(self._series.elements())
         return Outcome.UNCHANGED if without_marks(self._resource) == without_marks(self._existing) else Outcome.UPDATE
 
     def result(self, outcome: Outcome) -> Resource | None:
@@ -259,7 +258,15 @@ def _requests(values: StudyValues) -> list[Resource]:
 
 
 def _is_same_identifier(one: Resource, other: Resource) -> bool:
-    return one.get("value") == other.get("value") and one.get("system") in (None, other.get("system"))
+    """The same accession number; one of ours without a system also where others know its system."""
+    if one.get("value") != other.get("value"):
+        return False
+    return one.get("system") == other.get("system") or (one.get("system") is None and _is_accession(other))
+
+
+def _is_accession(identifier: Resource) -> bool:
+    codings = (identifier.get("type") or {}).get("coding") or ()
+    return any(coding.get("code") == ACCESSION_CODE for coding in codings)
 
 
 def _is_same_request(one: Resource, other: Resource) -> bool:

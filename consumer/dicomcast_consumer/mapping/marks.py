@@ -84,12 +84,15 @@ class Marks:
 
     def write(self, resource: Resource) -> None:
         """Put these marks into meta.extension; other extensions stay, first."""
-        meta = resource.setdefault("meta", {})
+        meta = dict(resource.get("meta") or {})
         others = [e for e in meta.get("extension") or () if e.get("url") != AS_OF_URL]
         extensions = others + self.extensions()
         meta.pop("extension", None)
+        first = {"id": meta.pop("id")} if "id" in meta else {}
         if extensions:
-            resource["meta"] = {**({"id": meta.pop("id")} if "id" in meta else {}), "extension": extensions, **meta}
+            first["extension"] = extensions
+        if first or meta:
+            resource["meta"] = {**first, **meta}
 
 
 def _extension(key: tuple[str, int, str], names: Iterable[str]) -> Resource:

@@ -91,7 +91,9 @@ class ModalityOptions(_Section):
 class FilterOptions(_Section):
     """Which instances are left alone. What is filtered is counted, not dead-lettered."""
 
-    modalities: frozenset[str] = Field(default=frozenset(), description="Values of Modality (0008,0060).")
+    modalities: frozenset[str] = Field(
+        default=frozenset(), description="Values of Modality (0008,0060), in upper case."
+    )
     sop_classes: frozenset[str] = Field(default=frozenset(), description="SOP Class UIDs.")
     patient_id: str | None = Field(
         default=None, description="A regular expression that the whole PatientID (0010,0020) must match."

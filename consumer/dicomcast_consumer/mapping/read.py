@@ -13,6 +13,7 @@ from dicomcast_schemas import Action, DicomChangeEvent, State
 from ..errors import RejectedError
 from .dates import Clock
 from .elements import DataSet, is_uid
+from .filters import is_wanted
 from .options import MappingOptions, SourceProfile
 from .read_instance import read_instance, read_series
 from .read_patient import read_patient
@@ -53,6 +54,8 @@ def read_event(
     if text is None:
         raise RejectedError("source", "source.metadata_missing", "the event has no metadata")
     data_set = DataSet(_parse(text), change.sop_instance_uid, [])
+    if not is_wanted(data_set, options):
+        return replace(change, kind=Kind.SKIP, skip_reason="excluded")
     change = _with_values(change, data_set, profile, options, is_update=event.action is Action.UPDATE)
     if options.strict and change.omissions:
         names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in change.omissions)

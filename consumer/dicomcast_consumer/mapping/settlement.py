@@ -1,7 +1,8 @@
 """Whose study it is: which Patient the subject is to be, and which instances do not belong to that patient.
 
 An update, or a re-store of an instance that the study has, moves the study to another Patient where the study is ours.
-A new instance with another PatientID than the study's does not: it is rejected, or reported.
+A new instance with another PatientID than the study's does not: it is rejected, or reported. The subject of somebody
+else's study stays as it is; where it cannot be compared with DICOM's patient, that is reported.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,7 @@ def settle(
         runs=tuple(accepted),
         identifier=said[-1][1].identifier if said else None,
         values=tuple(said),
-        patient=case.patient() if said else None,
+        patient=case.patient(said[-1][1].identifier) if said else None,
         keeps_subject=case.moved_to is None,
         mark=said[-1][0] if said else None,
         rejected=tuple(case.rejected),
@@ -87,8 +88,11 @@ class _Case:
         self._current = current_patient
         self._rejects = options.patient_conflict == "reject"
         self._movable = existing is None or is_ours(existing) or same_source(existing, profile.dicomweb_url)
-        self._reference = str(((existing or {}).get("subject") or {}).get("reference") or "")
-        self._has_subject = current_patient is not None or self._is_other_kind()
+        subject = (existing or {}).get("subject") or {}
+        self._logical = [subject["identifier"]] if "identifier" in subject else []
+        self._reference = str(subject.get("reference") or "")
+        self._has_subject = current_patient is not None
+        self._is_closed = current_patient is None and bool(subject) and (not self._movable or self._is_other_kind())
         self._mark = Marks(existing).get("subject") if existing else None
         self._listed = {i.get("uid") for s in (existing or {}).get("series") or () for i in s.get("instance") or ()}
         self.moved_to: PatientIdentifier | None = None
@@ -117,6 +121,8 @@ class _Case:
             return None
         if self.is_subject(last.patient):
             self._take(last.mark)
+        elif self._is_closed:
+            self._say("patient_unknown")
         elif not self._knows_subject():
             self._move(last.patient.identifier, last.mark)
         elif last.patient.identifier.placeholder:
@@ -134,7 +140,7 @@ class _Case:
         identifier = values.identifier
         if self.moved_to is not None:
             return identifier.token == self.moved_to.token or self._is_one(identifier, self.moved_to)
-        if self._current is not None and identifier.names(self._current.get("identifier") or ()):
+        if identifier.names([*((self._current or {}).get("identifier") or ()), *self._logical]):
             return True
         found = self._patients.get(identifier.token)
         return found is not None and bool(self._reference) and self._reference.endswith(f"Patient/{found.get('id')}")
@@ -143,14 +149,13 @@ class _Case:
         found = [self._patients.get(one.token) for one in (identifier, other)]
         return found[0] is not None and found[1] is not None and found[0].get("id") == found[1].get("id")
 
-    def patient(self) -> Resource | None:
-        """The Patient that is the subject, where there is one."""
+    def patient(self, identifier: PatientIdentifier) -> Resource | None:
+        """The Patient that is the subject, where there is one; it goes by `identifier` in the changes."""
         if self.moved_to is not None:
             return self._patients.get(self.moved_to.token)
         if self._current is not None:
             return self._current
-        found = (p for p in self._patients.values() if self._reference.endswith(f"Patient/{p.get('id')}"))
-        return next(found, None)
+        return self._patients.get(identifier.token)
 
     def _knows_subject(self) -> bool:
         return self.moved_to is not None or self._has_subject
@@ -178,7 +183,7 @@ class _Case:
         self._take(mark)
 
     def _restore(self, identifier: PatientIdentifier, mark: Mark) -> None:
-        if not self._movable or self._is_other_kind():
+        if not self._movable:
             self._say("patient_differs")
         elif self._mark is None or not mark.older_than(self._mark):
             self._move(identifier, mark)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Literal
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -94,6 +94,16 @@ class Faults:
             self._waiting.clear()
             self._hanging.clear()
 
+    def waiting(self) -> bool:
+        """Whether a fault is still to be used."""
+        with self._lock:
+            return bool(self._waiting)
+
+    def hanging(self) -> int:
+        """How many requests hang now."""
+        with self._lock:
+            return len(self._hanging)
+
     def take(self, seen: RequestSeen) -> Fault | None:
         """The fault for this request, counted as used."""
         with self._lock:
@@ -127,7 +137,10 @@ class ObservedApp:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
         seen = RequestSeen(method=request.method, path=request.url.path, query=request.url.query, body=body)
         status = 0
 

@@ -95,7 +95,7 @@ class Store:
         self._unindex(self.live(version.key))
         self._versions.setdefault(version.key, []).append(version)
         self._appended.append(version.key)
-        self._index(version)
+        self._index(version.key)
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
@@ -115,12 +115,13 @@ class Store:
         self._versions[key].pop()
         if not self._versions[key]:
             del self._versions[key]
-        self._index(self.latest(key))
+        self._index(key)
 
-    def _index(self, version: Version | None) -> None:
+    def _index(self, key: Key) -> None:
+        version = self.live(key)
         if version is None or version.resource is None:
+            self._live[key.type].pop(key, None)
             return
-        key = version.key
         self._live[key.type][key] = None
         for value in _identifier_values(version.resource):
             self._by_identifier[key.type, value][key] = None
@@ -131,7 +132,6 @@ class Store:
         if version is None or version.resource is None:
             return
         key = version.key
-        self._live[key.type].pop(key, None)
         for value in _identifier_values(version.resource):
             self._by_identifier[key.type, value].pop(key, None)
         for target in version.targets:

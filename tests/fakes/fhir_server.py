@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Thread
 
 import uvicorn
+from dicomcast_sandbox.dicom import Access
 from dicomcast_sandbox.fhir import HAPI, Dialect, Faults, Journal, Store, fhir_app
 
 START_TIMEOUT_S = 20.0
@@ -28,10 +29,12 @@ class RunningFhirServer:
 
 
 @contextmanager
-def fhir_server(*, store: Store | None = None, dialect: Dialect = HAPI, port: int = 0) -> Iterator[RunningFhirServer]:
+def fhir_server(
+    *, store: Store | None = None, dialect: Dialect = HAPI, access: Access | None = None, port: int = 0
+) -> Iterator[RunningFhirServer]:
     """Runs a server for the duration of the block. The same `store` and `port` again: the server after an outage."""
     store, journal, faults = store or Store(), Journal(), Faults()
-    app = fhir_app(store, journal=journal, faults=faults, dialect=dialect)
+    app = fhir_app(store, journal=journal, faults=faults, dialect=dialect, access=access)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )

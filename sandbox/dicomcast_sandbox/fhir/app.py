@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from dicomcast_sandbox.dicom.access import TOKEN_PATH, Access, AccessMiddleware, ClientCredentials, Open
 from dicomcast_sandbox.fhir.dialect import HAPI, Dialect
 from dicomcast_sandbox.fhir.faults import Faults, ObservedApp
 from dicomcast_sandbox.fhir.journal import Journal
@@ -34,16 +36,23 @@ def fhir_app(
     journal: Journal | None = None,
     faults: Faults | None = None,
     dialect: Dialect = HAPI,
+    access: Access | None = None,
 ) -> Starlette:
-    """The server: FHIR at /fhir, a page for people at /. All it holds is in `store`; nothing outlives the process."""
+    """The server: FHIR at /fhir, a page for people at /. All it holds is in `store`; nothing outlives the process.
+
+    With `access` only who is allowed to may use /fhir; the page is open, and so is /token with ClientCredentials.
+    """
     store = Store() if store is None else store
+    access = Open() if access is None else access
 
     async def front_page(request: Request) -> Response:
         show_patients = request.query_params.get("patients") == "shown"
         return HTMLResponse(status_page(store, show_patients=show_patients))
 
+    tokens = [Route(TOKEN_PATH, access.token, methods=["POST"])] if isinstance(access, ClientCredentials) else []
     app = FhirApp(
-        routes=[Route("/", front_page), *FhirRoutes(store, dialect).routes()],
+        routes=[Route("/", front_page), *tokens, *FhirRoutes(store, dialect).routes()],
+        middleware=[Middleware(AccessMiddleware, access=access)],
         exception_handlers={FhirError: refused, HTTPException: refused},
     )
     app.state.store = store

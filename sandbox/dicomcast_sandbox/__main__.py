@@ -41,7 +41,7 @@ def kafka(
 
 @app.command()
 def dicom(port: Port = 8080) -> None:
-    """A DICOM server stand-in: STOW-RS, DELETE, WADO-RS metadata, QIDO-RS and the change feed; the first line is its URL."""
+    """A DICOM server stand-in: STOW-RS, DELETE, WADO-RS, QIDO-RS, change feed; the first line is its URL."""
     from dicomcast_sandbox.dicom import dicom_app
     from dicomcast_sandbox.serve import serve_app
 
@@ -66,6 +66,48 @@ def fhir(port: Port = 8081) -> None:
         "A stand-in: in memory, without profiles; it forgets everything when it ends.",
     )
     serve_app(fhir_app(), port=port, path="/fhir", about=about, out=_print)
+
+
+@app.command()
+def demo(
+    bootstrap_servers: Annotated[
+        str | None,
+        typer.Option(help="Your Kafka in place of the stand-in; DICOMCAST_KAFKA__… for the rest, as for the producer."),
+    ] = None,
+    fhir_url: Annotated[
+        str | None,
+        typer.Option(help="Your FHIR server in place of the stand-in; a password by DICOMCAST_FHIR__AUTH__…."),
+    ] = None,
+    dicomweb_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The DICOMweb root of your DICOM server in place of the stand-in, as http://orthanc:8042/dicom-web; "
+            "a password by DICOMCAST_FEED__AUTH__…."
+        ),
+    ] = None,
+    change_feed_url: Annotated[
+        str | None,
+        typer.Option(help="Where /v1/changefeed of your DICOM server is; default: --dicomweb-url less its last part."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end, until Ctrl-C.")] = False,
+    show_patients: Annotated[
+        bool, typer.Option("--show-patients", help="Show identifiers and names of the (made-up) patients.")
+    ] = False,
+    timeout_s: Annotated[float, typer.Option(min=1, help="Seconds that the effect of one step may take.")] = 60.0,
+) -> None:
+    """DICOM files become FHIR resources: the real producer and consumer, with stand-ins for the servers not named."""
+    from dicomcast_sandbox.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        bootstrap_servers=bootstrap_servers,
+        fhir_url=fhir_url,
+        dicomweb_url=dicomweb_url,
+        change_feed_url=change_feed_url,
+        keep=keep,
+        show_patients=show_patients,
+        timeout_s=timeout_s,
+    )
+    raise typer.Exit(run_demo(options))
 
 
 def _print(line: str) -> None:

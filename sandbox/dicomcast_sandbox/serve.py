@@ -1,4 +1,4 @@
-"""Runs the sandbox's servers for people: each prints its address as the first line and ends with 0 on SIGTERM or SIGINT."""
+"""Runs the sandbox's servers for people: each prints its address first and ends with 0 on SIGTERM or SIGINT."""
 
 import contextlib
 import signal
@@ -50,13 +50,13 @@ def serve_app(app: "ASGIApp", *, port: int, path: str, about: Sequence[str], out
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2
         )
-        _Server(config, ready=lambda: [out(line) for line in lines]).run(sockets=[listener])
+        _Server(config, ready=lambda: out("\n".join(lines))).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server that says when it listens, and for which a signal is the usual end, not raised again."""
 
-    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 

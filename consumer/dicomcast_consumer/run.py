@@ -96,10 +96,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         await worker.run(applier)
     finally:
         watchdog.end()
-        # The group is left in the Kafka thread; what it still hands over is taken, so that its revocation is answered.
-        closing = asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S))
-        while not closing.done():
-            await worker.take()
+        await worker.leave(asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S)))
         log.info("stopped", **dict(sorted(worker.fates.items())))
 
 

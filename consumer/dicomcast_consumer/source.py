@@ -37,6 +37,12 @@ log = structlog.get_logger("dicomcast.source")
 
 _POLL_S: Final = 0.02
 _FETCH: Final = 500
+_ASK_S: Final = 30.0
+_COORDINATOR: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +219,7 @@ class Source:
         for item in polled:
             error = item.error()
             if error is not None:
-                self._check(error)
+                self._check(error, item.partition())
                 continue
             record = _record(item)
             by_partition.setdefault(record.partition, []).append(record)
@@ -293,9 +299,7 @@ class Source:
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         begins: list[TopicPartition] = []
         first: list[TopicPartition] = []
-        for place in consumer.committed(places, timeout=30.0):
-            if place.error is not None:
-                raise KafkaException(place.error)
+        for place in _committed(consumer, places):
             begin = TopicPartition(place.topic, place.partition, place.offset)
             if place.offset == OFFSET_INVALID:
                 begin.offset = self._first_offset(consumer, place)
@@ -310,7 +314,7 @@ class Source:
             self._commits.append(0)
 
     def _first_offset(self, consumer: Consumer, place: TopicPartition) -> int:
-        low, high = consumer.get_watermark_offsets(place, timeout=30.0)
+        low, high = consumer.get_watermark_offsets(place, timeout=_ASK_S)
         return low if self._start == "earliest" else high
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -342,11 +346,11 @@ class Source:
             self._held.pop(place.partition, None)
         consumer.incremental_unassign(places)
 
-    def _check(self, error: KafkaError) -> None:
+    def _check(self, error: KafkaError, partition: int | None) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise BrokenContractError(
-                f"the committed offset of a partition of {self._topic} is not in the topic any more (retention passed "
-                "it, or the topic was made anew): nothing was skipped. Decide with `dicomcast-consumer replay plan`"
+                f"the group's offset in {self._topic}[{partition}] is not in the topic any more (retention passed it, "
+                "or the topic was made anew). Nothing was skipped: decide with `dicomcast-consumer replay plan`"
             )
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise BrokenContractError(f"the topic {self._topic} does not exist: `dicomcast-producer topics apply`")
@@ -361,6 +365,23 @@ class Source:
 
 
 _REFUSED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+
+
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """The group's offsets. A coordinator that is moving or loading is asked again; then KafkaException."""
+    until_s = time.monotonic() + _ASK_S
+    while True:
+        try:
+            found = consumer.committed(places, timeout=_ASK_S)
+            errors = [place.error for place in found if place.error is not None]
+            if errors:
+                raise KafkaException(errors[0])
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR or time.monotonic() > until_s:
+                raise
+            time.sleep(0.2)
+            continue
+        return found
 
 
 def _stop_error(error: KafkaError) -> StopError:

@@ -91,6 +91,7 @@ class Worker:
         self._uncommitted = 0
         self._stopping = False
         self._error: StopError | None = None
+        self._kafka_gone = False
         self.commits = Commits(sink=source, offsets=self._committable)
         self.fates: Counter[str] = Counter()
         """What became of the events so far, by name."""
@@ -110,7 +111,7 @@ class Worker:
     async def run(self, apply: ApplyGroup) -> None:
         """Until `stop`, or an error that ends the process, which is raised after the drain."""
         while not (self._stopping and not self._groups):
-            await self.take()
+            await self._take()
             self._dispatch(apply)
             self._commit_when_due()
             self._answer_drained()
@@ -118,6 +119,18 @@ class Worker:
         stop = self._error or next(iter(self._stopped.values()), None)
         if stop is not None:
             raise stop
+
+    async def leave(self, left: "asyncio.Future[bool]") -> None:
+        """Answers the last revocation, after `run`, until the Kafka thread has left the group."""
+        left.add_done_callback(lambda _: self._inbox.put_nowait(None))
+        while not left.done():
+            await self._take()
+            self._answer_drained()
+
+    @property
+    def writing(self) -> bool:
+        """Whether a write to FHIR or to the dead-letter topic is under way."""
+        return any(group.writes for group in self._groups.values())
 
     async def letter_answer(self, token: int) -> str | None:
         """Waits for the broker's answer to a dead letter: None when acknowledged, else the error's name."""
@@ -127,8 +140,7 @@ class Worker:
 
     # --- 1. take ---
 
-    async def take(self) -> None:
-        """Takes what has come, or waits a little for it."""
+    async def _take(self) -> None:
         with contextlib.suppress(TimeoutError):
             self._note(await asyncio.wait_for(self._inbox.get(), self._limits.commit_every_s / 2))
         while not self._inbox.empty():
@@ -164,6 +176,7 @@ class Worker:
                 self._revoke_groups(partitions)
                 self._leave(partitions)
             case Failed(error=failure):
+                self._kafka_gone = True
                 self._fail(failure)
 
     def _assign(self, partitions: tuple[int, ...]) -> None:
@@ -285,10 +298,10 @@ class Worker:
 
     async def _last_commit(self) -> None:
         """Commits what the drain finished; the commit's own deadline bounds it."""
-        if self.commits.due:
+        if self.commits.due and not self._kafka_gone:
             self.commits.begin()
-        while not self.commits.idle:
-            await self.take()
+        while not self.commits.idle and not self._kafka_gone:
+            await self._take()
             self._answer_drained()
 
     # --- 4. answer ---

@@ -7,9 +7,7 @@ from dicomcast_consumer.record import Record
 
 
 def record(offset: int, key: bytes | None, partition: int = 0, size: int = 0) -> Record:
-    return Record(
-        topic="t", partition=partition, offset=offset, key=key, value=b"x" * size, headers=(), timestamp_ms=0
-    )
+    return Record(topic="t", partition=partition, offset=offset, key=key, value=b"x" * size, headers=(), timestamp_ms=0)
 
 
 def pick(lanes: Lanes, *, max_runs: int = 100, max_records: int = 100, max_bytes: int = 10**9) -> Sequence[Run]:

@@ -1,0 +1,93 @@
+"""A group member in this process: the real loop, applier and mapping, between a fake Kafka and a FHIR server."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from dicomcast_consumer.apply import StudyApplier
+from dicomcast_consumer.breaker import Breaker
+from dicomcast_consumer.fhir_client import FhirClient
+from dicomcast_consumer.fhir_reader import FhirReader
+from dicomcast_consumer.gate import Gate
+from dicomcast_consumer.mapping import MappingOptions, SourceProfile
+from dicomcast_consumer.outbox import Outbox
+from dicomcast_consumer.reader import EventReader, FeedSource
+from dicomcast_consumer.worker import Limits, Worker
+
+from tests.fakes.events import FEED
+from tests.fakes.kafka_source import FakeSource
+
+__all__ = ["DICOMWEB", "Member", "eventually", "running_member"]
+
+DICOMWEB = "http://127.0.0.1:9/dicom-web"
+
+
+@dataclass(slots=True)
+class Member:
+    """What a test holds of a running member."""
+
+    source: FakeSource
+    worker: Worker
+    fhir: httpx.AsyncClient
+    task: "asyncio.Task[None]"
+
+    async def committed(self, offset: int, partition: int = 0) -> None:
+        """Waits until the group's offset has come to `offset`."""
+        await eventually(lambda: self.source.committed.get(partition) == offset, self.task)
+
+    async def studies(self) -> list[dict[str, Any]]:
+        """All ImagingStudy resources."""
+        return await self.found("ImagingStudy")
+
+    async def found(self, resource_type: str) -> list[dict[str, Any]]:
+        """All resources of a type."""
+        page = (await self.fhir.get(resource_type, params={"_count": "500"})).json()
+        return [entry["resource"] for entry in page.get("entry", [])]
+
+
+async def eventually(condition: Callable[[], bool], task: "asyncio.Task[None] | None" = None) -> None:
+    """Polls until the condition holds; the member's own error ends the wait. Fails after 30 s."""
+    for _ in range(3_000):
+        if condition():
+            return
+        if task is not None and task.done():
+            task.result()
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about within 30 s")
+
+
+@contextlib.asynccontextmanager
+async def running_member(
+    base_url: str,
+    *,
+    options: MappingOptions | None = None,
+    limits: Limits | None = None,
+    dicomweb: str = DICOMWEB,
+    partitions: int = 1,
+    assign: bool = True,
+) -> AsyncIterator[Member]:
+    """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
+    source = FakeSource(limits=limits, partitions=partitions)
+    options = options or MappingOptions()
+    async with httpx.AsyncClient(base_url=base_url + "/") as fhir, httpx.AsyncClient(base_url=dicomweb + "/") as dicom:
+        profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
+        feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
+        applier = StudyApplier(
+            events=EventReader(feeds=feeds, options=options, schema_by_id=None),
+            fhir=FhirReader(FhirClient(fhir)),
+            letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g"),
+            gate=Gate(Breaker(least_s=0.01, most_s=0.05)),
+            prove=source.worker.commits.prove,
+            options=options,
+        )
+        task = asyncio.create_task(source.worker.run(applier))
+        if assign:
+            source.assign(*range(partitions))
+        try:
+            yield Member(source, source.worker, fhir, task)
+        finally:
+            source.worker.stop()
+            await asyncio.wait_for(task, 30)

@@ -18,10 +18,18 @@ class Dialect:
     """HAPI deletes whatever the version."""
     merge_equal_creates: bool = True
     """HAPI answers two equal conditional creates of one transaction with one entry, so that later positions shift."""
+    cached_history_total: bool = True
+    """HAPI lists as many versions as the resource had when its history was first asked for, the newest."""
     page_size: int = 20
     """Matches on a page when `_count` is absent (HAPI's starter project: 20)."""
     page_size_limit: int = 200
 
 
 HAPI = Dialect()
-STRICT = Dialect(stale_status=412, weak_entry_etag=True, delete_honours_if_match=True, merge_equal_creates=False)
+STRICT = Dialect(
+    stale_status=412,
+    weak_entry_etag=True,
+    delete_honours_if_match=True,
+    merge_equal_creates=False,
+    cached_history_total=False,
+)

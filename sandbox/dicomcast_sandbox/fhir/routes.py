@@ -36,6 +36,7 @@ class FhirRoutes:
         self._store = store
         self._dialect = dialect
         self._searches = Searches(store, dialect)
+        self._history_totals: dict[Key, int] = {}
 
     def routes(self) -> list[Route]:
         """All below the base path."""
@@ -67,7 +68,10 @@ class FhirRoutes:
         return responses.resource(request, vread(self._store, _key(request), request.path_params["version"]))
 
     async def _history(self, request: Request) -> Response:
-        versions = history(self._store, _key(request))
+        key = _key(request)
+        versions = history(self._store, key)
+        if self._dialect.cached_history_total:
+            versions = versions[: self._history_totals.setdefault(key, len(versions))]
         return responses.content(request, history_bundle(versions, base_url=base_url(request)))
 
     async def _search(self, request: Request) -> Response:

@@ -56,6 +56,12 @@ class TestStrict:
         locations = [one["response"]["location"] for one in response.json()["entry"]]
         assert locations[0] == locations[1]
 
+    def test_a_history_lists_every_version(self, strict: httpx.Client) -> None:
+        first = created(strict, patient())
+        strict.get(f"{path(first)}/_history")
+        strict.put(path(first), json=first | {"gender": "male"})
+        assert len(strict.get(f"{path(first)}/_history").json()["entry"]) == 2
+
 
 class TestPageSize:
     def test_twenty_matches_are_a_page_unless_the_client_says_more(self, sandbox_client: httpx.Client) -> None:

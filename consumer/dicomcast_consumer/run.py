@@ -22,10 +22,11 @@ from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
+from .handover import HandedOver
 from .mapping import SourceProfile
 from .outbox import Outbox
 from .reader import EventReader, FeedSource
-from .source import Bounds, HandedOver, Source
+from .source import Bounds, Source
 from .topics import check_topics
 from .watchdog import Watchdog
 from .worker import Limits, Worker

@@ -18,20 +18,10 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
 
 from .dead_letter import DeadLetterProducer, Letter
+from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .record import Record
 
-__all__ = [
-    "Assigned",
-    "Bounds",
-    "CommitAnswer",
-    "Failed",
-    "HandedOver",
-    "LetterAnswer",
-    "Lost",
-    "Received",
-    "Revoked",
-    "Source",
-]
+__all__ = ["Bounds", "Source"]
 
 log = structlog.get_logger("dicomcast.source")
 
@@ -43,64 +33,6 @@ _COORDINATOR: Final = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """Records of one partition in offset order, and the consumer's position after them."""
-
-    partition: int
-    records: tuple[Record, ...]
-    position: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """These partitions are ours from now on."""
-
-    partitions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """These partitions go to another member. The Kafka thread waits, bounded, until `drained` is called with the
-    offsets to commit; after that nothing of theirs may be written."""
-
-    partitions: tuple[int, ...]
-    drained: Callable[[Mapping[int, int]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """These partitions are another member's already: commit nothing."""
-
-    partitions: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CommitAnswer:
-    """The coordinator's answer to a commit: accepted when there is no error."""
-
-    token: int
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LetterAnswer:
-    """The broker's answer to a dead letter: acknowledged by all in-sync replicas when there is no error."""
-
-    token: int
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The thread has ended with an error that a person must see."""
-
-    error: StopError
-
-
-HandedOver = Received | Assigned | Revoked | Lost | CommitAnswer | LetterAnswer | Failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

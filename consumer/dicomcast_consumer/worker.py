@@ -26,9 +26,9 @@ from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogErr
 from .commits import Commits, CommitSink
 from .errors import RevokedError
 from .group import ApplyGroup, Group
+from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .lanes import Lanes
 from .offsets import PartitionOffsets
-from .source import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 
 __all__ = ["KafkaSource", "Limits", "Worker"]
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from dicomcast_consumer.dead_letter import Letter
+from dicomcast_consumer.handover import Assigned, CommitAnswer, LetterAnswer, Lost, Received, Revoked
 from dicomcast_consumer.record import Record
-from dicomcast_consumer.source import Assigned, CommitAnswer, LetterAnswer, Lost, Received, Revoked
 from dicomcast_consumer.worker import Limits, Worker
 
 __all__ = ["FakeSource"]

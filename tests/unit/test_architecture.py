@@ -1,0 +1,90 @@
+"""The structure: import arrows, where each client library may be, how large a module may get."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "dicomcast_schemas": ROOT / "schemas" / "dicomcast_schemas",
+    "dicomcast_runtime": ROOT / "runtime" / "dicomcast_runtime",
+    "dicomcast_producer": ROOT / "producer" / "dicomcast_producer",
+    "dicomcast_consumer": ROOT / "consumer" / "dicomcast_consumer",
+    "dicomcast_sandbox": ROOT / "sandbox" / "dicomcast_sandbox",
+}
+MAY_IMPORT = {
+    "dicomcast_schemas": set(),
+    "dicomcast_runtime": {"dicomcast_schemas"},
+    "dicomcast_producer": {"dicomcast_schemas", "dicomcast_runtime"},
+    "dicomcast_consumer": {"dicomcast_schemas", "dicomcast_runtime"},
+    "dicomcast_sandbox": {"dicomcast_schemas", "dicomcast_runtime"},
+}
+# Pure: values in, values out.
+PURE = ("mapping", "plan", "bundle", "lanes", "offsets", "breaker", "replay_plan")
+IMPURE_IMPORTS = {"confluent_kafka", "httpx", "structlog", "os", "time", "socket", "asyncio", "threading", "logging"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted(PACKAGES[package].rglob("*.py"))
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Top-level names of the absolute imports of a module."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_import_arrows(package: str) -> None:
+    """schemas ← runtime ← producer, consumer; never producer ↔ consumer; nothing ← sandbox."""
+    ours = {name for module in modules(package) for name in imported(module) if name in PACKAGES} - {package}
+    assert ours <= MAY_IMPORT[package]
+
+
+def test_the_middle_is_pure() -> None:
+    impure = {
+        f"{module.relative_to(ROOT)}: {name}"
+        for module in modules("dicomcast_consumer")
+        if module.relative_to(PACKAGES["dicomcast_consumer"]).parts[0].removesuffix(".py") in PURE
+        for name in imported(module)
+        if name in IMPURE_IMPORTS
+    }
+    assert impure == set()
+
+
+def test_fhir_resources_is_only_in_the_mapping() -> None:
+    users = {m.relative_to(ROOT).as_posix() for p in PACKAGES for m in modules(p) if "fhir" in set(imported(m))}
+    assert all(user.startswith("consumer/dicomcast_consumer/mapping/") for user in users)
+
+
+def test_the_base_install_reads_the_topic() -> None:
+    """The contract needs fastavro and nothing else."""
+    third = {n for m in modules("dicomcast_schemas") for n in imported(m)}
+    assert third - {"fastavro"} <= {
+        "collections",
+        "dataclasses",
+        "datetime",
+        "enum",
+        "functools",
+        "importlib",
+        "io",
+        "json",
+        "typing",
+    }
+
+
+def test_no_module_is_over_400_lines() -> None:
+    folders = ("schemas", "runtime", "producer", "consumer", "sandbox", "tests", "benchmarks", "examples")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert [
+        p.relative_to(ROOT).as_posix() for p in found if len(p.read_text(encoding="utf-8").splitlines()) > 400
+    ] == []
+
+
+def test_every_package_is_typed() -> None:
+    assert all((folder / "py.typed").exists() for folder in PACKAGES.values())

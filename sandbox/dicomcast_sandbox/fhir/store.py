@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,10 +85,6 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Live resources by type, those with none left out."""
         return {type_: len(keys) for type_, keys in sorted(self._live.items()) if keys}
-
-    def actions(self) -> Counter[str]:
-        """Versions by the method that made them."""
-        return Counter(version.method for versions in self._versions.values() for version in versions)
 
     def append(self, version: Version) -> None:
         """Make `version` the newest of its key."""

@@ -25,7 +25,7 @@ from email.utils import formatdate
 from typing import Any, Iterator, NamedTuple  # noqa: UP035
 from urllib.parse import quote, unquote_plus
 
-import orthanc
+import orthanc  # type: ignore[import-not-found]
 
 TICKS_PER_S = 10_000_000  # the feed counts time in 100 ns
 MAX_LONG = 2**63 - 1

@@ -1,5 +1,6 @@
 """Producer and consumer as the processes a user runs, on a topic of the test's own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
 
@@ -139,6 +140,37 @@ class Line:
             return {place.partition: place.offset for place in consumer.committed(places, timeout=30)}
         finally:
             consumer.close()
+
+    def cursor(self) -> int:
+        """The newest committed cursor's sequence; -1 without one."""
+        values = [value for _, value in self.records(cursor_topic(self.topic))]
+        return int(json.loads(values[-1])["sequence"]) if values else -1
+
+    def records(self, topic: str | None = None) -> list[tuple[bytes, bytes]]:
+        """Key and value of all committed records of a topic, partition by partition."""
+        name, found = topic or self.topic, []
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "probe",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
+        )
+        try:
+            open_partitions = set(self.end_offsets(name))
+            consumer.assign([TopicPartition(name, p, 0) for p in sorted(open_partitions)])
+            while open_partitions:
+                for item in consumer.consume(500, 10):
+                    error = item.error()
+                    if error is None:
+                        found.append((item.partition(), item.key(), item.value()))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        open_partitions.discard(item.partition())
+        finally:
+            consumer.close()
+        return [(key, value) for _, key, value in sorted(found, key=lambda one: one[0])]
 
     def caught_up(self) -> bool:
         """Whether nothing is left to do for the group."""

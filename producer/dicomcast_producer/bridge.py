@@ -145,9 +145,9 @@ class Bridge:
             self._thread.shutdown(wait=True)
 
     async def _take_over(self) -> Cursor:
+        identity = await self._identity()  # first, for one clear error when there is no such topic
         await self._ask_kafka(self._publisher.fence)  # 1
         cursor = await self._ask_kafka(self._cursors.read)  # 2
-        identity = await self._identity()
         if cursor is None:
             _log.info("cursor.missing", start=self._feed.start)
             reader = self._reader_at(Position(sequence=0))

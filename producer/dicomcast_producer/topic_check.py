@@ -37,9 +37,10 @@ class TopicCheck:
         Raises RetryableError, or ConfigurationError when a topic is missing or would break a guarantee.
         """
         name = self._settings.name
-        if not self._verify:
-            return TopicState(partitions=self._topics.count_partitions(name), topic_id=None)
         names = (name, cursor_topic(name))
+        if not self._verify:
+            partitions, _ = (self._topics.count_partitions(one) for one in names)
+            return TopicState(partitions=partitions, topic_id=None)
         found = self._topics.describe(names)
         missing = [one for one in names if one not in found]
         if missing:

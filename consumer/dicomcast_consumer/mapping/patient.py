@@ -59,7 +59,7 @@ def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOption
         merge.add(mark, value)
     validate_new(ordered(resource))
     merge.marks.write(resource)
-    return PatientMerge(resource=ordered(resource), changed=True)
+    return PatientMerge(resource=ordered(resource), changed=True, report=tuple(merge.report))
 
 
 class _Merge:
@@ -70,7 +70,6 @@ class _Merge:
         self.report: list[str] = []
         self.marks = Marks(resource)
         update = options.patient.update
-        self._is_new = is_new
         self._rejects_mismatch = options.patient.mismatch == "reject"
         self._untouchable = update == "create-only" and not is_new
         self._overwrites = is_new or update == "dicom-wins" or (update == "owned" and is_ours(resource))
@@ -92,16 +91,21 @@ class _Merge:
 
     def _is_mismatch(self, mark: Mark, values: PatientValues) -> bool:
         """The safety net against two people with one number. A feed may correct what it wrote itself."""
-        if self._is_new or not values.name or not values.birth_date or not self.resource.get("birthDate"):
+        if not values.name or not values.birth_date or not self.resource.get("birthDate"):
             return False
-        written = [self.marks.get(name) for name in ("birthDate", "name/ABC")]
-        if is_ours(self.resource) and all(known and known.feed == mark.feed for known in written):
+        if is_ours(self.resource) and self._stems_from(mark.feed):
             return False
         known_date, date = self.resource["birthDate"], values.birth_date
         same_date = known_date == date or is_refinement(known_date, date) or is_refinement(date, known_date)
         known_names = {_folded(name) for name in family_names(self.resource)}
         ours = {_folded(group.family) for group in values.name.groups.values() if group.family}
         return not same_date and bool(known_names) and bool(ours) and not known_names & ours
+
+    def _stems_from(self, feed: str) -> bool:
+        """Whether what the Patient is compared by was written from this feed."""
+        birth_date = self.marks.get("birthDate")
+        names = [self.marks.get(f"name/{code}") for code in ("ABC", "IDE", "SYL")]
+        return birth_date is not None and all(mark.feed == feed for mark in (birth_date, *names) if mark is not None)
 
     def _add_name(self, mark: Mark, name: PersonName | None) -> None:
         if name is None or (not self._overwrites and has_name(self.resource)):

@@ -1,0 +1,60 @@
+"""Settings of the commands that look at Kafka: a part of the consumer's, so that one file and environment serve all."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
+from dicomcast_runtime.settings import ProcessSettings
+from pydantic import Field
+
+from .config import ConsumerSection, SourceSection
+from .mapping import MappingOptions, SourceProfile
+
+__all__ = ["ConfigFile", "GroupSettings", "LetterSettings", "MapSettings", "source_profile"]
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="DICOMCAST_CONFIG",
+        show_default=False,
+        help="TOML file with the settings; DICOMCAST_… variables in the environment win over it.",
+    ),
+]
+
+
+class GroupSettings(ProcessSettings):
+    """What it takes to look at a consumer group: sections kafka, topic and consumer."""
+
+    kafka: KafkaSettings
+    topic: TopicSettings = TopicSettings()
+    consumer: ConsumerSection = ConsumerSection()
+
+
+class MapSettings(ProcessSettings):
+    """What it takes to map without network: sections sources and mapping."""
+
+    sources: dict[str, SourceSection] = Field(default={}, description="The change feeds, by name.")
+    mapping: MappingOptions = MappingOptions()
+
+
+class LetterSettings(GroupSettings):
+    """What it takes to read dead letters and to map them again."""
+
+    registry: RegistrySettings = RegistrySettings()
+    sources: dict[str, SourceSection] = Field(default={}, description="The change feeds, by name.")
+    mapping: MappingOptions = MappingOptions()
+
+
+def source_profile(feed: str, section: SourceSection, *, dicomweb_url: str | None = None) -> SourceProfile:
+    """The mapping's view of a feed; `dicomweb_url` stands in for that of the settings."""
+    return SourceProfile(
+        feed=feed,
+        dicomweb_url=dicomweb_url or section.dicomweb_url,
+        timezone=section.timezone,
+        patient_system=section.patient_system,
+        accession_system=section.accession_system,
+        partition=section.partition,
+    )

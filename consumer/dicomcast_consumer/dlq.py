@@ -1,0 +1,165 @@
+"""A dead letter as a person sees it: what failed, why, and what the mapping says about it now. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from dicomcast_schemas import ContractError, DicomChangeEvent, SchemaById, decode
+from dicomcast_schemas.topic import CE_ID, METADATA, DeadLetterHeader, rfc3339, text_headers
+
+from .errors import RejectedError
+from .mapping import MappingOptions, SourceProfile, in_partition, read_event
+from .record import Record
+
+__all__ = ["DeadLetter", "Filters", "as_document", "event_document", "parse_position", "read_letter", "verdict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One record of the dead-letter topic."""
+
+    partition: int
+    offset: int
+    """Its place on the dead-letter topic. The partition is that of the source record, too."""
+    study_instance_uid: str
+    """The record's key."""
+    feed: str | None
+    sequence: int | None
+    reason: str
+    code: str
+    text: str
+    http_status: int | None
+    attempts: int
+    failed_at: datetime | None
+    source: str
+    """topic[partition]@offset of the event."""
+
+    @property
+    def position(self) -> str:
+        """How `dlq show` is asked for it."""
+        return f"{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which letters are listed; a None matches all."""
+
+    study: str | None = None
+    code: str | None = None
+    """A code, or the begin of one up to a dot: `map` matches map.patient_id_missing."""
+    since: datetime | None = None
+    """Failed then or later."""
+
+    def match(self, letter: DeadLetter) -> bool:
+        """Whether the letter meets all of them."""
+        if self.study is not None and letter.study_instance_uid != self.study:
+            return False
+        if self.code is not None and not f"{letter.code}.".startswith(f"{self.code}."):
+            return False
+        return self.since is None or (letter.failed_at is not None and letter.failed_at >= self.since)
+
+
+def read_letter(record: Record) -> DeadLetter:
+    """The letter by its headers alone; what a header does not say is empty. Raises nothing."""
+    h, headers = DeadLetterHeader, text_headers(list(record.headers))
+    feed, _, sequence = headers.get(CE_ID, "").rpartition(":")
+    source = f"{headers.get(h.SOURCE_TOPIC, '?')}[{headers.get(h.SOURCE_PARTITION, '?')}]"
+    return DeadLetter(
+        partition=record.partition,
+        offset=record.offset,
+        study_instance_uid=(record.key or b"").decode("utf-8", "replace"),
+        feed=feed or None,
+        sequence=_number(sequence),
+        reason=headers.get(h.REASON, ""),
+        code=headers.get(h.ERROR_CODE, ""),
+        text=headers.get(h.ERROR_MESSAGE, ""),
+        http_status=_number(headers.get(h.HTTP_STATUS, "")),
+        attempts=_number(headers.get(h.ATTEMPTS, "")) or 0,
+        failed_at=_time(headers.get(h.FAILED_AT, "")),
+        source=f"{source}@{headers.get(h.SOURCE_OFFSET, '?')}",
+    )
+
+
+def as_document(letter: DeadLetter) -> dict[str, object]:
+    """The JSON document of a letter: names are an API."""
+    return {
+        "position": letter.position,
+        "study_instance_uid": letter.study_instance_uid,
+        "feed": letter.feed,
+        "sequence": letter.sequence,
+        "reason": letter.reason,
+        "code": letter.code,
+        "text": letter.text,
+        "http_status": letter.http_status,
+        "attempts": letter.attempts,
+        "failed_at": rfc3339(letter.failed_at) if letter.failed_at else None,
+        "source": letter.source,
+    }
+
+
+_SHOWN: Final = (
+    *("feed", "sequence", "partition_name", "study_instance_uid", "series_instance_uid", "sop_instance_uid"),
+    *("action", "state", "timestamp"),
+)
+
+
+def event_document(event: DicomChangeEvent) -> dict[str, object]:
+    """The event without patient data: no metadata but its size, no path in the DICOM server's store."""
+    shown: dict[str, object] = {name: getattr(event, name) for name in _SHOWN}
+    shown["timestamp"] = rfc3339(event.timestamp)
+    shown["metadata_bytes"] = None if event.metadata is None else len(event.metadata.encode("utf-8", "replace"))
+    return shown
+
+
+def verdict(
+    record: Record,
+    *,
+    profiles: Mapping[str, SourceProfile],
+    options: MappingOptions,
+    schema_by_id: SchemaById | None,
+) -> str:
+    """One sentence: what this release's mapping, with these settings, makes of the letter's event.
+
+    FHIR is not asked, so a letter that FHIR refused may be mapped and be refused again. Raises nothing of its own.
+    """
+    try:
+        event = decode(record.value, schema_by_id=schema_by_id)
+    except ContractError as error:
+        return f"cannot be decoded: {error}"
+    profile = profiles.get(event.feed)
+    if profile is None:
+        return f"not known: the feed {event.feed!r} is not configured (DICOMCAST_SOURCES__{event.feed.upper()}__…)"
+    if not in_partition(event, profile):
+        return f"not known: the data partition {event.partition_name!r} is not the one configured for the feed"
+    if event.metadata is None and METADATA in text_headers(list(record.headers)):
+        return "not known: the metadata was left out of the record; the consumer reads it by WADO-RS"
+    try:
+        change = read_event(event, profile=profile, options=options)
+    except RejectedError as error:
+        return f"rejected again: {error}"
+    omitted = ", ".join(f"{each.attribute} ({each.reason})" for each in change.omissions)
+    left_out = f", leaving out {omitted}" if omitted else ""
+    skipped = f" ({change.skip_reason})" if change.skip_reason else ""
+    return f"mapped: {change.kind.value}{skipped}{left_out}"
+
+
+def parse_position(text: str) -> tuple[int, int]:
+    """PARTITION:OFFSET. Raises ValueError."""
+    if not re.fullmatch(r"\d+:\d+", text):
+        raise ValueError(f"{text!r} is not PARTITION:OFFSET, as `dlq list` prints it")
+    partition, offset = text.split(":")
+    return int(partition), int(offset)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -73,7 +73,10 @@ class StudyApplier:
         gate: Gate,
         prove: Prove,
         options: MappingOptions,
+        least_wait_s: float = 0.5,
     ) -> None:
+        """`least_wait_s`: the shortest back-off after an outage."""
+        self._least_wait_s = least_wait_s
         self._events = events
         self._reader = fhir
         self._fhir = fhir.client
@@ -129,7 +132,7 @@ class StudyApplier:
             except RetryableError as error:
                 if attempt in (0, 10):
                     log.warning("the DICOM server is away; its studies wait", reason=str(error))
-                await asyncio.sleep(_wait_s(attempt, error))
+                await asyncio.sleep(self._wait_s(attempt, error))
         raise AssertionError("unreachable")
 
     def _work(self, events: _Events) -> StudyWork | None:
@@ -146,10 +149,15 @@ class StudyApplier:
             return []
         try:
             return await self._attempts(group, works)
+        except RejectedError:
+            if len(works) > 1 or len(works[0].changes) > 1:
+                return await self._apart(group, works)
+        try:
+            # Alone, it is tried once more before it counts as rejected: what it referred to may have been deleted
+            # between read and write, which HAPI answers with 400 as well.
+            return await self._attempts(group, works)
         except RejectedError as error:
-            if len(works) == 1 and len(works[0].changes) == 1:
-                return [Rejection(works[0].changes[0], error)]
-            return await self._apart(group, works)
+            return [Rejection(works[0].changes[0], error)]
 
     async def _apart(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
         """Study by study, or of one study half by half in order, each with reads of its own."""
@@ -173,10 +181,10 @@ class StudyApplier:
                 if len(works) > 1 and isinstance(error, ConflictError):
                     return await self._apart(group, works)
                 if isinstance(error, NotProvenError) or conflicts % _ROUNDS == 0:
-                    await asyncio.sleep(_wait_s(min(conflicts, 4), None))
+                    await asyncio.sleep(self._wait_s(min(conflicts, 4), None))
             except (RetryableError, SystemicError) as error:
                 failures += 1
-                await asyncio.sleep(_wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
+                await asyncio.sleep(self._wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
                 if len(works) > 1:
                     return await self._apart(group, works)
 
@@ -212,7 +220,7 @@ class StudyApplier:
             fates["dead_letter"] += 1
         fates["applied"] += len(events.changes) - len(late)
 
-
-def _wait_s(attempt: int, error: RetryableError | None) -> float:
-    asked_s = (error.retry_after_s if error is not None else None) or 0.0
-    return max(full_jitter(attempt, least_s=0.5, most_s=60.0, uniform=random.uniform), min(asked_s, 300.0))
+    def _wait_s(self, attempt: int, error: RetryableError | None) -> float:
+        asked_s = (error.retry_after_s if error is not None else None) or 0.0
+        jitter_s = full_jitter(attempt, least_s=self._least_wait_s, most_s=60.0, uniform=random.uniform)
+        return max(jitter_s, min(asked_s, 300.0))

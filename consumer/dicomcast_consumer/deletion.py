@@ -11,7 +11,6 @@ import structlog
 from .bundle import version_of
 from .errors import ConflictError
 from .fhir_client import FhirClient
-from .mapping.identity import Resource
 
 __all__ = ["delete_study"]
 
@@ -35,12 +34,15 @@ async def delete_study(fhir: FhirClient, study_id: str) -> None:
         log.warning("study kept", what="other resources reference it", imaging_study=study_id)
         return
     before = version_of(emptied)
-    if made is not None and made.isdigit() and before.isdigit() and int(made) != int(before) + 1:
-        await _put_back(fhir, study_id)
+    if made is not None and made.isdigit() and before.isdigit() and int(made) > int(before) + 1:
+        await _put_back(fhir, study_id, str(int(made) - 1))
 
 
-async def _put_back(fhir: FhirClient, study_id: str) -> None:
-    versions: list[Resource] = await fhir.history("ImagingStudy", study_id)
-    if versions:
-        await fhir.put(versions[0])
-        raise ConflictError("the study was written to while it was deleted; that version is put back")
+async def _put_back(fhir: FhirClient, study_id: str, version: str) -> None:
+    theirs = await fhir.version("ImagingStudy", study_id, version)
+    if theirs is None:
+        log.error("study deleted over someone else's write, which cannot be read", imaging_study=study_id)
+    else:
+        await fhir.put(theirs)
+        log.warning("someone wrote to a study while it was deleted: put back", imaging_study=study_id)
+    raise ConflictError("the study was written to while it was deleted")

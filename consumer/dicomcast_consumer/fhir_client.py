@@ -83,17 +83,18 @@ class FhirClient:
         return [_entry_answer(entry) for entry in entries]
 
     async def delete(self, resource_type: str, resource_id: str) -> str | None:
-        """Deletes; returns the version the deletion made, where the server tells."""
+        """Deletes; returns the version that the deletion made, where the server tells (HAPI: in Content-Location)."""
         response = await self._send("DELETE", f"{resource_type}/{resource_id}")
         if response.status_code in (404, 410):
             return None
         self._check(response, named=True)
-        return _version(response.headers.get("ETag"))
+        _, found, version = response.headers.get("Content-Location", "").rpartition("/_history/")
+        return version if found else _version(response.headers.get("ETag"))
 
-    async def history(self, resource_type: str, resource_id: str) -> list[Resource]:
-        """The resource's versions that still have content, the newest first."""
-        page = await self._resource("GET", f"{resource_type}/{resource_id}/_history")
-        return [entry["resource"] for entry in page.get("entry", []) if "resource" in entry]
+    async def version(self, resource_type: str, resource_id: str, version: str) -> Resource | None:
+        """One version of a resource, also of a deleted one; None where the server does not have it."""
+        response = await self._send("GET", f"{resource_type}/{resource_id}/_history/{version}")
+        return None if response.status_code in (404, 410) else self._body(response, named=True)
 
     async def put(self, resource: Resource) -> None:
         """Writes the resource under its id, whatever is there."""

@@ -104,6 +104,22 @@ class Lanes:
             runs.append(run)
         return tuple(runs)
 
+    def pick_in_order(self, *, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+        """Takes one run of one partition in strict partition order, across its studies: the study whose record is
+        next, up to where another study's record stands."""
+        partition = next((p for p, owned in self._partitions.items() if owned.ready and not owned.stopped), None)
+        if partition is None:
+            return ()
+        owned = self._partitions[partition]
+        self._partitions.move_to_end(partition)
+        first, *others = sorted(owned.waiting, key=lambda lane: owned.waiting[lane][0].offset)
+        if first not in owned.ready:
+            return ()
+        del owned.ready[first]
+        until = owned.waiting[others[0]][0].offset if others else None
+        run_length = sum(1 for record in owned.waiting[first] if until is None or record.offset < until)
+        return (self._take(partition, first, max_records=min(max_records, run_length), max_bytes=max_bytes),)
+
     def finish(self, run: Run) -> bool:
         """Ends a run in flight; False when its assignment is over and its outcome must be ignored."""
         if self._in_flight.get(run.lane) is run:

@@ -36,12 +36,14 @@ class Outbox:
         answer: Callable[[int], Awaitable[str | None]],
         group: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        least_wait_s: float = 0.5,
     ) -> None:
         """`answer` waits for the broker's answer to a token."""
         self._sink = sink
         self._answer = answer
         self._group = group
         self._now = now
+        self._least_wait_s = least_wait_s
         self._tokens = itertools.count(1)
 
     async def send(self, record: Record, error: RejectedError) -> None:
@@ -60,7 +62,7 @@ class Outbox:
                 partition=record.partition,
                 offset=record.offset,
             )
-            await asyncio.sleep(full_jitter(attempt, least_s=0.5, most_s=60.0, uniform=random.uniform))
+            await asyncio.sleep(full_jitter(attempt, least_s=self._least_wait_s, most_s=60.0, uniform=random.uniform))
         log.warning(
             "dead letter",
             reason=error.reason,

@@ -143,10 +143,9 @@ def _feed(settings: ConsumerSettings, name: str) -> FeedSource:
 
 def _limits(settings: ConsumerSettings) -> Limits:
     consumer = settings.consumer
-    strict_order = consumer.max_in_flight == 1
     return Limits(
         max_in_flight=consumer.max_in_flight,
-        max_runs=1 if strict_order else consumer.max_studies_per_bundle,
+        max_runs=consumer.max_studies_per_bundle,
         max_records=consumer.max_instances_per_bundle,
         max_span=consumer.max_span,
     )

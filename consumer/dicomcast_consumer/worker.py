@@ -27,7 +27,7 @@ from .commits import Commits, CommitSink
 from .errors import RevokedError
 from .group import ApplyGroup, Group
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
-from .lanes import Lanes
+from .lanes import Lanes, Run
 from .offsets import PartitionOffsets
 
 __all__ = ["KafkaSource", "Limits", "Worker"]
@@ -268,15 +268,19 @@ class Worker:
     def _dispatch(self, apply: ApplyGroup) -> None:
         limits = self._limits
         while not self._stopping and len(self._groups) < limits.max_in_flight:
-            runs = self._lanes.pick(
-                max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes
-            )
+            runs = self._pick()
             if not runs:
                 return
             group = Group(runs)
             task = asyncio.get_running_loop().create_task(apply(group))
             self._groups[task] = group
             task.add_done_callback(lambda ended: self._inbox.put_nowait(_Ended(ended)))
+
+    def _pick(self) -> tuple[Run, ...]:
+        limits = self._limits
+        if limits.max_in_flight == 1:
+            return self._lanes.pick_in_order(max_records=limits.max_records, max_bytes=limits.max_bytes)
+        return self._lanes.pick(max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes)
 
     # --- 3. commit ---
 

@@ -78,10 +78,11 @@ async def running_member(
         applier = StudyApplier(
             events=EventReader(feeds=feeds, options=options, schema_by_id=None),
             fhir=FhirReader(FhirClient(fhir)),
-            letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g"),
+            letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g", least_wait_s=0.01),
             gate=Gate(Breaker(least_s=0.01, most_s=0.05)),
             prove=source.worker.commits.prove,
             options=options,
+            least_wait_s=0.01,
         )
         task = asyncio.create_task(source.worker.run(applier))
         if assign:

@@ -104,3 +104,13 @@ def test_a_late_end_does_not_end_the_new_run_of_the_study() -> None:
     assert pick(lanes) == ()
     lanes.finish(new)
     assert offsets(pick(lanes)) == [[2]]
+
+
+def test_in_order_a_run_ends_where_another_studys_record_stands() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(0, b"a"), record(1, b"a"), record(2, b"b"), record(3, b"a")])
+    order = []
+    while runs := lanes.pick_in_order(max_records=100, max_bytes=10**9):
+        order += offsets(runs)
+        lanes.finish(runs[0])
+    assert order == [[0, 1], [2], [3]]

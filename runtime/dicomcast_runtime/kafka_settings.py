@@ -9,9 +9,9 @@ from pydantic import Field, RootModel, SecretStr, field_validator, model_validat
 
 from .settings import Section
 
-__all__ = ["KafkaSettings", "RegistrySettings", "TopicSettings"]
+__all__ = ["REFUSED", "KafkaSettings", "RegistrySettings", "TopicSettings"]
 
-_REFUSED: Final = {
+REFUSED: Final = {
     "acks": "a write counts only when all in-sync replicas have it",
     "allow.auto.create.topics": "a topic made by accident has a wrong partition count; use `topics apply`",
     "auto.offset.reset": "an offset out of range must stop the consumer, not move it",
@@ -39,7 +39,7 @@ class KafkaSettings(RootModel[dict[str, str]]):
 
     @model_validator(mode="after")
     def _check(self) -> "KafkaSettings":
-        wrong = [f"{name} is not yours to set: {_REFUSED[name]}" for name in sorted(self.root) if name in _REFUSED]
+        wrong = [f"{name} is not yours to set: {REFUSED[name]}" for name in sorted(self.root) if name in REFUSED]
         if "bootstrap.servers" not in self.root:
             wrong.append("bootstrap.servers is required: DICOMCAST_KAFKA__BOOTSTRAP_SERVERS=host:port[,host:port]")
         if wrong:

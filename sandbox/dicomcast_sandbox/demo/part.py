@@ -1,5 +1,6 @@
 """One process of the demo: started with a log of its own, ended by its pid."""
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -89,19 +90,27 @@ class Part:
             self._process.wait()
 
 
-def run_command(command: Sequence[str], env: Mapping[str, str], *, allowed: Sequence[int] = (0,)) -> str:
-    """Runs a command to its end and returns its standard output. Raises PartError for another exit code."""
+async def run_command(command: Sequence[str], env: Mapping[str, str]) -> str:
+    """Runs a command to its end and returns its standard output; killed when the task is cancelled.
+
+    Raises PartError when its exit code is not 0, or when it takes more than a minute.
+    """
     name = " ".join((command[0].replace("_", "-"), *command[1:]))
+    process = await asyncio.create_subprocess_exec(
+        *_python(command), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
-        done = subprocess.run(
-            _python(command), env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMMAND_S
-        )
-    except subprocess.TimeoutExpired:
+        output, errors = await asyncio.wait_for(process.communicate(), _COMMAND_S)
+    except TimeoutError:
         raise PartError(f"`{name}` did not end in {_COMMAND_S:g} s", log={}) from None
-    if done.returncode not in allowed:
-        lines = (done.stderr or done.stdout).splitlines()[-_TAIL_LINES:]
-        raise PartError(f"`{name}` ended with exit code {done.returncode}", log={name: lines})
-    return done.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        lines = (errors or output).decode(errors="replace").splitlines()
+        raise PartError(f"`{name}` ended with exit code {process.returncode}", log={name: lines[-_TAIL_LINES:]})
+    return output.decode(errors="replace")
 
 
 def _python(command: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The demo's processes: started with a log, ended by pid, their failure shown."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -58,10 +59,31 @@ def test_a_part_that_has_ended_by_itself_is_shown_with_the_end_of_its_log(tmp_pa
 
 
 def test_a_command_gives_its_output_or_the_end_of_its_errors() -> None:
-    assert run_command(["calendar", "1999", "1"], os.environ).startswith("    January 1999")
+    async def run(*command: str) -> str:
+        return await run_command(command, os.environ)
+
+    assert asyncio.run(run("calendar", "1999", "1")).startswith("    January 1999")
     with pytest.raises(PartError, match="`no-such-module x` ended with exit code 1") as failed:
-        run_command(["no_such_module", "x"], os.environ)
+        asyncio.run(run("no_such_module", "x"))
     assert "no_such_module" in failed.value.log["no-such-module x"][-1]
+
+
+def test_a_command_is_killed_when_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, time\npathlib.Path(__file__).with_name('pid').write_text(str(os.getpid()))\ntime.sleep(60)"
+    )
+    (tmp_path / "sleeper.py").write_text(script)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    async def scene() -> int:
+        task = asyncio.create_task(run_command(["sleeper"], env))
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return int((tmp_path / "pid").read_text())
+
+    assert _is_gone(asyncio.run(scene()))
 
 
 def test_no_child_is_left_a_zombie(part: Part) -> None:

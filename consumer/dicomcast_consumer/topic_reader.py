@@ -62,7 +62,7 @@ class TopicReader:
         self._consumer.resume(places)  # a partition stays paused over an assignment
         heard_at = time.monotonic()
         while self._open:
-            items = self._consumer.consume(_BATCH, timeout=0.2)
+            items = self._next()
             if items:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > _SILENCE_S:
@@ -82,6 +82,11 @@ class TopicReader:
                 found[record.partition] = record
                 self._close(record.partition)
         return found
+
+    def _next(self) -> list[Message]:
+        """What has come, after waiting for the first of it: `consume` alone waits until a batch is full."""
+        first = self._consumer.poll(0.2)
+        return [] if first is None else [first, *self._consumer.consume(_BATCH, timeout=0)]
 
     def _take(self, item: Message) -> Record | None:
         error, partition = item.error(), item.partition()

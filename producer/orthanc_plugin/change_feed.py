@@ -6,8 +6,6 @@
 A callback only says *that* something happened to an instance; what happened is read from Orthanc afterwards. So the log
 ends right whatever order, repetition or loss (kill -9, the plugin off for a month) the callbacks suffered, and one
 writer gives out the sequences in the order of its commits. README.md: installation, configuration, API, limits.
-
-Python 3.9 or later, standard library only.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ RETRY_S = 2.0
 TAGS = "MainDicomTags"
 INEXISTENT_ITEM, UNKNOWN_RESOURCE = 7, 17  # OrthancPluginErrorCode
 BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-LOGGED_CHANGES = (orthanc.ChangeType.NEW_INSTANCE, orthanc.ChangeType.DELETED)
+Uids = tuple[str, str, str]  # of study, series and SOP instance
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  Python 3.9
 
 # `version` of a Create or Update row is its own sequence, of a Delete row that of what was deleted. What is current of
@@ -57,12 +55,6 @@ SELECT sequence, study, series, sop, action, ticks,
   CASE WHEN newest IS NULL THEN 'Deleted' WHEN newest = version THEN 'Current' ELSE 'Replaced' END
 FROM (SELECT log.*, (SELECT MAX(present.version) FROM present
   WHERE present.sop = log.sop AND present.series = log.series AND present.study = log.study) AS newest FROM log) """
-
-
-class Uids(NamedTuple):
-    study: str
-    series: str
-    sop: str
 
 
 class Found(NamedTuple):
@@ -103,6 +95,10 @@ class Log:
         with self._lock:  # a row stamped before a reader's question is committed before its answer
             return self._database.execute(question, values).fetchall()
 
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
 
 def _settle_present(database: sqlite3.Connection, orthanc_id: str, now: Found) -> None:
     known = database.execute("SELECT file_uuid FROM present WHERE orthanc_id = ?", (orthanc_id,)).fetchone()
@@ -114,20 +110,20 @@ def _settle_present(database: sqlite3.Connection, orthanc_id: str, now: Found) -
 
 def _settle_gone(database: sqlite3.Connection, orthanc_id: str) -> None:
     asked = "SELECT study, series, sop, version FROM present WHERE orthanc_id = ?"
-    for *uids, version in database.execute(asked, (orthanc_id,)).fetchall():
+    for study, series, sop, version in database.execute(asked, (orthanc_id,)).fetchall():
+        uids = study, series, sop
         database.execute("DELETE FROM present WHERE orthanc_id = ?", (orthanc_id,))
-        left = _newest(database, Uids(*uids))
+        left = _newest(database, uids)
         if left is None:
-            _append(database, Uids(*uids), "Delete", version)
+            _append(database, uids, "Delete", version)
         else:  # another patient's copy of the same SOP Instance UID is what is there now
-            newest = _append(database, Uids(*uids), "Update")
+            newest = _append(database, uids, "Update")
             database.execute("UPDATE present SET version = ? WHERE orthanc_id = ?", (newest, left))
 
 
 def _newest(database: sqlite3.Connection, uids: Uids) -> str | None:
     asked = "SELECT orthanc_id FROM present WHERE study = ? AND series = ? AND sop = ? ORDER BY version DESC LIMIT 1"
-    row = database.execute(asked, uids).fetchone()
-    return None if row is None else str(row[0])
+    return next((str(row[0]) for row in database.execute(asked, uids)), None)
 
 
 def _append(database: sqlite3.Connection, uids: Uids, action: str, version: int | None = None) -> int:
@@ -157,7 +153,7 @@ def look_up(orthanc_id: str) -> Found | None:
     study = get_json("/studies/" + series["ParentStudy"]) if series else None
     if not (instance and series and study):
         return None
-    uids = Uids(study[TAGS]["StudyInstanceUID"], series[TAGS]["SeriesInstanceUID"], instance[TAGS]["SOPInstanceUID"])
+    uids = study[TAGS]["StudyInstanceUID"], series[TAGS]["SeriesInstanceUID"], instance[TAGS]["SOPInstanceUID"]
     return Found(uids, series["ParentStudy"], instance["FileUuid"])
 
 
@@ -185,32 +181,29 @@ def without_bulk(data_set: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-class Worker:
+class Worker(threading.Thread):
     """The one writer of the log: settles the instances that callbacks tell of, and at the start all that differ."""
 
     def __init__(self, log: Log) -> None:
+        super().__init__(name="change-feed", daemon=True)
         self._log = log
         self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="change-feed", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
+        self._stopping = threading.Event()
 
     def stop(self) -> None:
         """Returns when the last transaction is done; what is still queued is found again at the next start."""
-        self._stop.set()
+        self._stopping.set()
         self._told.put("")
-        if self._thread.is_alive():
-            self._thread.join(30)
+        if self.is_alive():
+            self.join(30)
 
     def tell(self, orthanc_id: str) -> None:
         """Something happened to this instance. Returns at once: no callback ever waits for the log."""
         self._told.put(orthanc_id)
 
-    def _run(self) -> None:
+    def run(self) -> None:
         different: Iterator[list[str]] | None = self._differences()
-        while not self._stop.is_set():
+        while not self._stopping.is_set():
             batch = self._take(wait=different is None)
             try:
                 if not batch and different is not None:
@@ -218,7 +211,7 @@ class Worker:
                     different = different if batch else None
             except Exception as error:
                 _complain("comparing the log with what is stored begins again", error)
-                self._stop.wait(RETRY_S)
+                self._stopping.wait(RETRY_S)
                 different = self._differences()
             self._settle(batch)
 
@@ -229,14 +222,23 @@ class Worker:
         return list(dict.fromkeys(one for one in told if one))
 
     def _settle(self, orthanc_ids: list[str]) -> None:
-        """Again until it succeeds: an instance that was told of must not be forgotten."""
-        while orthanc_ids and not self._stop.is_set():
+        """What fails is told of again: nothing that happened is forgotten, and one bad instance holds nobody up."""
+        found: dict[str, Found | None] = {}
+        for one in orthanc_ids:
             try:
-                self._log.settle({one: look_up(one) for one in orthanc_ids})
-                return
+                found[one] = look_up(one)
             except Exception as error:
-                _complain(f"{len(orthanc_ids)} instances wait to be logged", error)
-                self._stop.wait(RETRY_S)
+                _complain("an instance waits to be logged", error)
+        try:
+            self._log.settle(found)
+        except sqlite3.Error as error:
+            _complain(f"{len(found)} instances wait to be logged", error)
+            found.clear()
+        again = [one for one in orthanc_ids if one not in found]
+        for one in again:
+            self.tell(one)
+        if again and not found:
+            self._stopping.wait(RETRY_S)
 
     def _differences(self) -> Iterator[list[str]]:
         """Batches of instances on which log and Orthanc differ. One study is one consistent read."""
@@ -289,7 +291,7 @@ class Api(NamedTuple):
         entry = {"sequence": sequence, "studyInstanceUid": study, "seriesInstanceUid": series, "sopInstanceUid": sop}
         entry.update(action=action, timestamp=timestamp(ticks), state=state)
         if include_metadata and state != "Deleted":
-            data_set = metadata(Uids(study, series, sop), self.dicomweb_root)
+            data_set = metadata((study, series, sop), self.dicomweb_root)
             if data_set is not None:
                 entry["metadata"] = data_set
         return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
@@ -342,9 +344,8 @@ def settings() -> tuple[str, str]:
     """The path of the log and the root of DICOMweb. Raises ValueError naming what is wrong in the configuration."""
     configuration = json.loads(orthanc.GetConfiguration())
     section = configuration.get("ChangeFeed", {})
-    unknown = sorted(set(section) - {"Database"})
-    if unknown:
-        raise ValueError(f"ChangeFeed.{unknown[0]} is not a setting; there is ChangeFeed.Database")
+    for unknown in sorted(set(section) - {"Database"}):
+        raise ValueError(f"ChangeFeed.{unknown} is not a setting; there is ChangeFeed.Database")
     beside = orthanc.GetConfigurationPath()  # Orthanc's relative paths start at its configuration
     beside = beside if os.path.isdir(beside) else os.path.dirname(beside)
     storage = os.path.join(beside, configuration.get("StorageDirectory", "OrthancStorage"))
@@ -363,7 +364,8 @@ def main() -> None:
             worker.start()
         elif change == orthanc.ChangeType.ORTHANC_STOPPED:
             worker.stop()
-        elif level == orthanc.ResourceType.INSTANCE and change in LOGGED_CHANGES:
+            log.close()
+        elif level == orthanc.ResourceType.INSTANCE:
             worker.tell(resource)
 
     def answer(output: Any, uri: str, **request: Any) -> None:
@@ -375,23 +377,23 @@ def main() -> None:
         query = {unquote_plus(name).lower(): unquote_plus(text) for name, text in request["get"].items()}
         output.SetHttpHeader("Date", formatdate(usegmt=True))  # readers of v2 end their windows by it
         try:
-            found = api.latest(query) if latest else api.page(2 if version == "v2" else 1, query)
+            status, text = 200, api.latest(query) if latest else api.page(2 if version == "v2" else 1, query)
         except BadParameterError as error:
-            _refuse(output, 400, str(error))
+            status, text = 400, str(error)
         except Exception as error:
             _complain("a request was not answered", error)
-            _refuse(output, 500, "The server encountered an internal error. Please retry the request.")
+            status, text = 500, "The server encountered an internal error. Please retry the request."
+        if text is None:
+            output.SendHttpStatusCode(204)
+        elif status == 200:
+            output.AnswerBuffer(text, "application/json")
         else:
-            output.SendHttpStatusCode(204) if found is None else output.AnswerBuffer(found, "application/json")
+            output.SetHttpHeader("Content-Type", "text/plain; charset=utf-8")
+            output.SendHttpStatus(status, text, len(text.encode()))
 
     orthanc.RegisterOnChangeCallback(changed)
     orthanc.RegisterOnStoredInstanceCallback(lambda _, orthanc_id: worker.tell(orthanc_id))
     orthanc.RegisterRestCallback(r"/(v1\.0-prerelease|v1|v2)/changefeed(/latest|)", answer)
-
-
-def _refuse(output: Any, status: int, text: str) -> None:
-    output.SetHttpHeader("Content-Type", "text/plain; charset=utf-8")
-    output.SendHttpStatus(status, text, len(text.encode()))
 
 
 main()

@@ -59,7 +59,9 @@ def offer(
     if known is not None and known != value:
         if is_vaguer(value, known):
             return
-        if marks.is_older(mark, name) and not is_vaguer(known, value):
+        if is_vaguer(known, value):
+            marks.drop(name)  # the vaguer value's mark says nothing about the exact one
+        elif marks.is_older(mark, name):
             return
     target[element] = value
     marks.take(name, mark)

@@ -19,6 +19,7 @@ _TIME = re.compile(r"(\d{2})(?:(:?)(\d{2})(?:\2(\d{2})(?:\.(\d{1,6})\d*)?)?)?", 
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def read_date(value: str) -> str | None:
     """R4 date of a DA (PS3.5 6.2): whole or partial, legacy YYYY.MM.DD and YYYY-MM-DD; None if there is no such day."""
     found = _DATE.fullmatch(value)
@@ -55,6 +56,7 @@ class _Time:
         return f"T{self.hour:02}:{self.minute:02}:{second:02}" + (f".{fraction}" if fraction else "")
 
 
+@lru_cache(maxsize=1024)
 def _read_time(value: str) -> _Time | None:
     """A TM (PS3.5 6.2) to the minute or finer, legacy HH:MM:SS; None if it is neither. Hours alone are not enough."""
     found = _TIME.fullmatch(value)

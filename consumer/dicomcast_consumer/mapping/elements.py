@@ -5,7 +5,6 @@ Value keeps its position (F.2.5). A scalar in the place of the array is taken as
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from .values import Omission
@@ -44,9 +43,9 @@ class DataSet:
     def first(self, tag: str) -> Any:
         """The first value of an attribute as JSON has it, or None."""
         element = self._attributes.get(tag)
-        if element is None:
+        if element is None and not tag.isdecimal():
             element = self._attributes.get(tag.lower())
-        if not isinstance(element, dict):
+        if element is None or not isinstance(element, dict):
             return None
         value = element.get("Value")
         if isinstance(value, list):
@@ -56,15 +55,17 @@ class DataSet:
     def text(self, tag: str, attribute: str) -> str | None:
         """A text without control characters and without spaces around it; a lone number is taken as its digits."""
         value = self.first(tag)
-        return None if value is None else self.clean(value, attribute)
+        if value is None:
+            return None
+        return self.clean(value, attribute)
 
     def clean(self, value: object, attribute: str) -> str | None:
         """`value` as such a text."""
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         if not isinstance(value, str):
-            self.omit(attribute, "not_text")
-            return None
+            if isinstance(value, bool) or not isinstance(value, int):
+                self.omit(attribute, "not_text")
+                return None
+            value = str(value)
         if len(value) > MAX_TEXT:
             self.omit(attribute, "too_long")
             return None
@@ -97,14 +98,17 @@ class DataSet:
             return int(value)
         return None
 
-    def items(self, tag: str) -> Iterator["DataSet"]:
+    def items(self, tag: str) -> list["DataSet"]:
         """The items of a sequence; anything in it that is no data set is passed over."""
-        element = self._attributes.get(tag) or self._attributes.get(tag.lower())
-        value = element.get("Value") if isinstance(element, dict) else None
-        for item in value if isinstance(value, list) else ():
-            if isinstance(item, dict):
-                yield DataSet(item, self._sop_instance_uid, self.omissions)
+        element = self._attributes.get(tag)
+        if element is None and not tag.isdecimal():
+            element = self._attributes.get(tag.lower())
+        if element is None or not isinstance(element, dict):
+            return []
+        value = element.get("Value")
+        found = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        return [DataSet(item, self._sop_instance_uid, self.omissions) for item in found]
 
     def item(self, tag: str) -> "DataSet | None":
         """The first item of a sequence."""
-        return next(self.items(tag), None)
+        return next(iter(self.items(tag)), None)

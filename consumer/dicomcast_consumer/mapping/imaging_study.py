@@ -6,6 +6,7 @@ others wrote stays: see `as_of` for who may overwrite what.
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from ..errors import RejectedError
 from .as_of import is_vaguer_date, merge_list, offer, offer_single
@@ -18,7 +19,7 @@ from .series import SeriesList
 from .settlement import Settlement
 from .terminology import ACQUISITION_MODALITIES, DCM
 from .validation import validate_new
-from .values import InstanceChange, InstanceRun, Kind, StudyValues, in_order
+from .values import InstanceChange, InstanceRun, Kind, Mark, StudyValues, in_order
 
 __all__ = ["Outcome", "StudyMerge", "merge_study"]
 
@@ -97,7 +98,9 @@ def _is_valid(change: InstanceChange) -> bool:
     if change.kind is not Kind.UPSERT:
         return True
     series = SeriesList([])
-    series.upsert(change, Marks({}))
+    marks = Marks({})
+    series.upsert(change, marks)
+    series.finish(marks)
     try:
         validate_new(_skeleton(series.made()))
     except RejectedError:
@@ -107,6 +110,11 @@ def _is_valid(change: InstanceChange) -> bool:
 
 def _skeleton(series: list[Resource]) -> Resource:
     return {"resourceType": "ImagingStudy", "status": "available", "subject": {"display": "-"}, "series": series}
+
+
+class _Said(NamedTuple):
+    values: StudyValues
+    replaces: bool
 
 
 class _Merge:
@@ -124,6 +132,7 @@ class _Merge:
         self._adopts = existing is not None and not is_ours(existing) and same_source(existing, profile.dicomweb_url)
         self._is_ours = existing is None or is_ours(existing) or self._adopts
         self._was_empty = not len(self._series)
+        self._said: tuple[Mark, _Said] | None = None
 
     def apply(self, settlement: Settlement, subject: str | None, endpoint: str) -> Outcome:
         """Apply the changes. Raises RejectedError when something new is not valid R4."""
@@ -135,6 +144,8 @@ class _Merge:
             elif self._series.lists(change.sop_instance_uid):
                 self._series.remove(change.sop_instance_uid)
                 touched = True
+        self._merge_said()
+        self._series.finish(self._marks)
         if upserted:
             self._refer(settlement, subject, endpoint)
         if touched:
@@ -142,13 +153,22 @@ class _Merge:
         return self._outcome(settlement, touched=touched)
 
     def _upsert(self, change: InstanceChange) -> None:
+        """Study values that are said again and again are merged once, with the last mark: the effect is the same."""
         assert change.study is not None
-        replaces = change.is_update or self._series.lists(change.sop_instance_uid)
+        said = _Said(change.study, change.is_update or self._series.lists(change.sop_instance_uid))
         self._series.upsert(change, self._marks)
-        self._merge_values(change, change.study, replaces=replaces)
+        if self._said is not None and said != self._said[1]:
+            self._merge_said()
+        self._said = (change.mark, said)
 
-    def _merge_values(self, change: InstanceChange, values: StudyValues, *, replaces: bool) -> None:
-        target, mark, marks = self._resource, change.mark, self._marks
+    def _merge_said(self) -> None:
+        if self._said is not None:
+            mark, said = self._said
+            self._merge_values(mark, said.values, replaces=said.replaces)
+            self._said = None
+
+    def _merge_values(self, mark: Mark, values: StudyValues, *, replaces: bool) -> None:
+        target, marks = self._resource, self._marks
         if self._is_ours or "started" not in target or is_vaguer_date(target["started"], values.started or ""):
             started = values.started
             offer(target, "started", started, name="started", mark=mark, marks=marks, is_vaguer=is_vaguer_date)

@@ -49,7 +49,7 @@ class Marks:
             self._marks[name] = mark
 
     def drop(self, name: str) -> None:
-        """Forget the value, and for a series its elements."""
+        """Forget the value's mark."""
         self._marks.pop(name, None)
 
     def spread_series(self, elements: dict[str, list[str]]) -> None:

@@ -20,31 +20,28 @@ def read_name(data_set: DataSet, tag: str, attribute: str) -> PersonName | None:
     else:
         data_set.omit(attribute, "not_text")
         return None
-    groups = {code: _read_group(data_set, text, attribute) for code, text in texts.items()}
+    groups = {code: _read_group(data_set, text, attribute) for code, text in texts.items() if text is not None}
     name = PersonName(**groups)
     return name if name.groups else None
 
 
 def _read_group(data_set: DataSet, text: object, attribute: str) -> NameGroup | None:
-    if text is None:
-        return None
     clean = data_set.clean(text, attribute)
     if clean is None:
         return None
     parts = [part.strip() for part in clean.split("^")]
-    if any(parts[5:]):
+    if len(parts) > 5 and any(parts[5:]):
         data_set.omit(attribute, "name_components_extra")
     family, given, middle, prefix, suffix = (*parts, "", "", "", "")[:5]
-    group = NameGroup(
-        family=family or None,
-        given=(*given.split(), *middle.split()),
-        prefix=_titles(prefix),
-        suffix=_titles(suffix),
-    )
-    return group if group != NameGroup() else None
+    if not (family or given or middle or prefix or suffix):
+        return None
+    names = (*given.split(), *middle.split())
+    return NameGroup(family=family or None, given=names, prefix=_titles(prefix), suffix=_titles(suffix))
 
 
 def _titles(text: str) -> tuple[str, ...]:
     """Titles are separated by commas where there are any, else by spaces."""
+    if not text:
+        return ()
     parts = text.split(",") if "," in text else text.split()
     return tuple(part.strip() for part in parts if part.strip())

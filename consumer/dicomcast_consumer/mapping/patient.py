@@ -39,8 +39,7 @@ def merge_patient(
     if existing is None:
         return _create(values, options)
     merge = _Merge(deepcopy(existing), options)
-    for mark, value in values:
-        merge.add(mark, value)
+    merge.add_all(values)
     merge.marks.write(merge.resource)
     resource = ordered(merge.resource)
     changed = without_marks(resource) != without_marks(existing)
@@ -55,8 +54,7 @@ def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOption
         "identifier": [identifier.json()],
     }
     merge = _Merge(resource, options, is_new=True)
-    for mark, value in values:
-        merge.add(mark, value)
+    merge.add_all(values)
     validate_new(ordered(resource))
     merge.marks.write(resource)
     return PatientMerge(resource=ordered(resource), changed=True, report=tuple(merge.report))
@@ -74,8 +72,13 @@ class _Merge:
         self._untouchable = update == "create-only" and not is_new
         self._overwrites = is_new or update == "dicom-wins" or (update == "owned" and is_ours(resource))
 
-    def add(self, mark: Mark, values: PatientValues) -> None:
-        """Merge what one event says."""
+    def add_all(self, values: Sequence[tuple[Mark, PatientValues]]) -> None:
+        """Merge what events say, oldest first. Of equal ones in a row the last alone has the same effect."""
+        for position, (mark, value) in enumerate(values):
+            if position + 1 == len(values) or values[position + 1][1] != value:
+                self._add(mark, value)
+
+    def _add(self, mark: Mark, values: PatientValues) -> None:
         if self._untouchable:
             return
         if self._is_mismatch(mark, values):

@@ -25,6 +25,8 @@ class _Series:
     fresh: set[str] = field(default_factory=set)
     """UIDs of instances that were not there before."""
     is_new: bool = False
+    said: tuple[Mark, SeriesValues] | None = None
+    """What the last change said of it, not yet merged: said again and again it is merged once, with the last mark."""
 
 
 class SeriesList:
@@ -80,7 +82,14 @@ class SeriesList:
             series.fresh.add(uid)
         series.instances[uid] = _instance(known, uid, change.instance)
         self._place[uid] = series
-        _merge_series(series.elements, change.series, change.mark, marks)
+        if series.said is not None and series.said[1] != change.series:
+            _merge_said(series, marks)
+        series.said = (change.mark, change.series)
+
+    def finish(self, marks: Marks) -> None:
+        """Merge what is outstanding. Nothing below may be asked for before."""
+        for series in self._series.values():
+            _merge_said(series, marks)
 
     def repair(self) -> None:
         """Mend what DICOM Cast wrote: the modality's system, the SOP class without one."""
@@ -119,14 +128,18 @@ class SeriesList:
         return sorted(entries, key=_position)
 
     def made(self) -> list[Resource]:
-        """What is new in it: whole series, and of others the new instances under a bare series."""
+        """What is new in it, to be validated: new series, and of others a bare series with the new instances.
+
+        One instance stands for all that have the same elements: what is in these was checked when it was read.
+        """
         parts = []
         for series in self._series.values():
+            shapes = {tuple(instance): instance for uid in series.fresh for instance in (series.instances[uid],)}
             if series.is_new:
-                parts.append(_entry(series, list(series.instances.values())))
-            elif series.fresh:
+                parts.append(_entry(series, list(shapes.values())))
+            elif shapes:
                 bare = {"uid": series.elements["uid"], "modality": _ABSENT_MODALITY}
-                parts.append({**bare, "instance": [series.instances[uid] for uid in series.fresh]})
+                parts.append({**bare, "instance": list(shapes.values())})
         return parts
 
 
@@ -155,6 +168,13 @@ def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
     coding = sop_class_coding(values.sop_class_uid)
     present = (known or {}).get("sopClass") or {}
     return present if all(present.get(name) == value for name, value in coding.items()) else coding
+
+
+def _merge_said(series: _Series, marks: Marks) -> None:
+    if series.said is not None:
+        mark, values = series.said
+        _merge_series(series.elements, values, mark, marks)
+        series.said = None
 
 
 def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:

@@ -7,7 +7,7 @@ from io import BytesIO
 
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 __all__ = ["DicomFile", "dicom_file", "new_uid"]
 
@@ -42,9 +42,9 @@ def dicom_file(
     path = get_testdata_file(name, download=False)
     assert isinstance(path, str), f"{name} does not come with pydicom"
     data_set = dcmread(path)
-    study, series, sop = study or new_uid(), series or new_uid(), sop or new_uid()
+    study, series, sop = (given or new_uid() for given in (study, series, sop))
     data_set.StudyInstanceUID, data_set.SeriesInstanceUID, data_set.SOPInstanceUID = study, series, sop
-    data_set.file_meta.MediaStorageSOPInstanceUID = sop
+    data_set.file_meta.MediaStorageSOPInstanceUID = UID(sop)
     for keyword, value in attributes.items():
         if value is None:
             delattr(data_set, keyword)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.contract.change_feed.files import DicomFile
 from tests.fakes.dicom_server import DicomServer
 from tests.services.peers import OrthancServer
 
-__all__ = ["Entry", "OrthancPeer", "Peer", "SandboxPeer", "closing", "stow"]
+__all__ = ["Entry", "OrthancPeer", "Peer", "SandboxPeer", "closing", "poll", "stow"]
 
 Entry = dict[str, Any]
 PATIENCE_S = 20.0
@@ -54,15 +54,17 @@ class _Reader:
 
     def wait_for(self, study: str, *expected: tuple[str, str], after: int = 0) -> list[Entry]:
         """The entries of the study once they have these actions and states, in this order; fails if they never do."""
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            entries = self.entries(study, after=after)
-            seen = [(entry["action"], entry["state"]) for entry in entries]
-            if seen == list(expected):
-                return entries
-            if time.monotonic() > until:
-                raise AssertionError(f"expected {expected}, got {seen}")
-            time.sleep(0.05)
+        entries: list[Entry] = []
+
+        def arrived() -> bool:
+            entries[:] = self.entries(study, after=after)
+            return seen() == list(expected)
+
+        def seen() -> list[tuple[str, str]]:
+            return [(entry["action"], entry["state"]) for entry in entries]
+
+        poll(arrived, f"{expected}", seen)
+        return entries
 
 
 class SandboxPeer(_Reader):
@@ -95,6 +97,11 @@ class OrthancPeer(_Reader):
         answer = self.http.post("/instances", content=file.content)
         assert answer.status_code == 200, answer.text
 
+    def find(self, level: str, query: dict[str, str]) -> list[dict[str, Any]]:
+        """What Orthanc has at this level (Study, Series, Instance)."""
+        asked = {"Level": level, "Query": query, "Expand": True}
+        return list(self.http.post("/tools/find", json=asked).json())
+
     def delete(self, study: str, series: str | None = None, sop: str | None = None) -> None:
         level, uid = ("Study", study) if series is None else ("Series", series) if sop is None else ("Instance", sop)
         found = self.http.post("/tools/lookup", content=uid).json()
@@ -105,6 +112,14 @@ class OrthancPeer(_Reader):
 
 
 Peer = SandboxPeer | OrthancPeer
+
+
+def poll(reached: Callable[[], bool], wanted: str, got: Callable[[], object] = str) -> None:
+    """Waits until `reached`; fails when that does not come."""
+    until = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < until, f"expected {wanted}, got {got()}"
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""HTTP peers: the kinds of authentication, WADO-RS metadata, how long to wait."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from dicomcast_runtime.backoff import full_jitter, retry_after_s
+from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
+from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.http_auth import AuthSettings, OAuth2ClientCredentials, PeerSettings, TokenError, peer_client
+from pydantic import SecretStr
+
+OAUTH2 = AuthSettings(
+    kind="oauth2",
+    token_url="https://login.example.org/token",
+    client_id="id",
+    client_secret=SecretStr("s3cret"),
+    scope="fhir/.default",
+    audience="https://audience.example.org",
+)
+
+
+class TokenEndpoint:
+    """Gives t1, t2 …; the resource accepts what `valid` holds."""
+
+    def __init__(self) -> None:
+        self.forms: list[str] = []
+        self.valid: set[str] = {"t1", "t2"}
+        self.status = 200
+
+    def token(self, request: httpx.Request) -> httpx.Response:
+        self.forms.append(request.content.decode())
+        return httpx.Response(self.status, json={"access_token": f"t{len(self.forms)}", "expires_in": 3600})
+
+    def resource(self, request: httpx.Request) -> httpx.Response:
+        given = request.headers["Authorization"].removeprefix("Bearer ")
+        return httpx.Response(200 if given in self.valid else 401)
+
+
+def get(endpoint: TokenEndpoint, times: int = 1) -> list[int]:
+    async def scenario() -> list[int]:
+        tokens = httpx.AsyncClient(transport=httpx.MockTransport(endpoint.token))
+        auth = OAuth2ClientCredentials(OAUTH2, token_client=tokens)
+        async with tokens, httpx.AsyncClient(transport=httpx.MockTransport(endpoint.resource), auth=auth) as client:
+            return [(await client.get("https://fhir.example.org/")).status_code for _ in range(times)]
+
+    return asyncio.run(scenario())
+
+
+def test_a_token_is_fetched_once_with_scope_and_audience() -> None:
+    endpoint = TokenEndpoint()
+    assert get(endpoint, 3) == [200, 200, 200]
+    (form,) = endpoint.forms
+    assert "grant_type=client_credentials" in form
+    assert "scope=fhir%2F.default" in form
+    assert "audience=https%3A%2F%2Faudience.example.org" in form
+    assert "s3cret" not in form
+
+
+def test_after_a_401_a_fresh_token_is_tried_once() -> None:
+    endpoint = TokenEndpoint()
+    endpoint.valid = {"t2"}
+    assert get(endpoint) == [200]
+    endpoint = TokenEndpoint()
+    endpoint.valid = set()
+    assert get(endpoint) == [401]
+    assert len(endpoint.forms) == 2
+
+
+def test_a_refusing_token_endpoint_is_an_error_without_the_secret() -> None:
+    endpoint = TokenEndpoint()
+    endpoint.status = 400
+    with pytest.raises(TokenError) as raised:
+        get(endpoint)
+    assert "400" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_tls_files_that_cannot_be_used_are_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"fhir\.example\.org"):
+        peer_client(PeerSettings(url="https://fhir.example.org", ca_file="/no/such/file.pem"))
+
+
+def metadata(answer: Callable[[httpx.Request], httpx.Response]) -> str:
+    async def scenario() -> str:
+        transport = httpx.MockTransport(answer)
+        async with httpx.AsyncClient(transport=transport, base_url="https://dicom.example.org/v2/") as client:
+            return await read_metadata(
+                client, study_instance_uid="1.1", series_instance_uid="1.2", sop_instance_uid="1.3"
+            )
+
+    return asyncio.run(scenario())
+
+
+def test_metadata_of_one_instance() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/v2/studies/1.1/series/1.2/instances/1.3/metadata"
+        assert request.headers["Accept"] == "application/dicom+json"
+        return httpx.Response(200, json=[{"00080060": {"vr": "CS", "Value": ["CT"]}}])
+
+    assert metadata(answer) == '{"00080060":{"vr":"CS","Value":["CT"]}}'
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_instance_that_is_gone(status: int) -> None:
+    with pytest.raises(InstanceGoneError):
+        metadata(lambda _: httpx.Response(status))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(503, headers={"Retry-After": "7"}),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json=[]),
+        httpx.Response(200, json=[1]),
+    ],
+)
+def test_anything_else_is_to_be_tried_again(response: httpx.Response) -> None:
+    with pytest.raises(DicomWebError) as raised:
+        metadata(lambda _: response)
+    assert not isinstance(raised.value, InstanceGoneError)
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    now = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+    assert retry_after_s("7") == 7.0
+    assert retry_after_s("Thu, 01 Jan 2026 12:00:30 GMT", now=now) == 30.0
+    assert retry_after_s("Thu, 01 Jan 2026 11:00:00 GMT", now=now) == 0.0
+    assert retry_after_s("soon") is None
+    assert retry_after_s(None) is None
+
+
+def test_full_jitter_grows_to_its_bound() -> None:
+    highest = [full_jitter(n, least_s=0.5, most_s=60, uniform=lambda _, high: high) for n in range(10)]
+    assert highest == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60, 60, 60, 60]
+    assert full_jitter(1000, least_s=0.5, most_s=60, uniform=lambda low, _: low) == 0.5

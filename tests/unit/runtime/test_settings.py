@@ -1,0 +1,119 @@
+"""Settings: environment over file, secrets from files, every problem in one error, no secret shown."""
+
+from pathlib import Path
+
+import pytest
+from dicomcast_consumer.config import ConsumerSettings
+from dicomcast_producer.config import ProducerSettings
+from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.settings import load_settings
+
+ENV = {
+    "DICOMCAST_KAFKA__BOOTSTRAP_SERVERS": "kafka:9092",
+    "DICOMCAST_FHIR__URL": "https://fhir.example.org/fhir",
+    "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "https://dicom.example.org/v2",
+    "DICOMCAST_FEED__NAME": "main",
+    "DICOMCAST_FEED__URL": "https://dicom.example.org",
+}
+
+
+def error(**env: str) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(ConsumerSettings, environ=ENV | env)
+    return str(raised.value)
+
+
+def test_one_environment_serves_both_processes() -> None:
+    assert load_settings(ConsumerSettings, environ=ENV).sources["main"].dicomweb_url == "https://dicom.example.org/v2"
+    assert load_settings(ProducerSettings, environ=ENV).feed.name == "main"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "dicomcast.toml"
+    config.write_text(
+        '[fhir]\nurl = "https://other.example.org"\ntimeout_s = 5\n[feed]\nname = "main"\n'
+        '[sources.second-pacs]\ndicomweb_url = "https://second.example.org"\n[kafka]\n"sasl.username" = "u"\n'
+    )
+    settings = load_settings(ConsumerSettings, config=config, environ=ENV)
+    assert settings.fhir.url == "https://fhir.example.org/fhir"
+    assert settings.fhir.timeout_s == 5
+    assert set(settings.sources) == {"main", "second-pacs"}
+    assert settings.kafka.root["sasl.username"] == "u"
+
+
+def test_unknown_names_are_refused_at_every_level() -> None:
+    text = error(DICOMCAST_BOGUS="1", DICOMCAST_FHIR__BOGUS="1", DICOMCAST_MAPPING__PATIENT__BOGUS="1")
+    for name in ("DICOMCAST_BOGUS", "DICOMCAST_FHIR__BOGUS", "DICOMCAST_MAPPING__PATIENT__BOGUS"):
+        assert name in text
+
+
+def test_an_unknown_section_of_the_file_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "dicomcast.toml"
+    config.write_text("[bogus]\nx = 1\n")
+    with pytest.raises(ConfigurationError, match=r"\[bogus\]"):
+        load_settings(ConsumerSettings, config=config, environ=ENV)
+
+
+@pytest.mark.parametrize("text", ["not toml", "[fhir"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "dicomcast.toml"
+    config.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"dicomcast\.toml: not TOML"):
+        load_settings(ConsumerSettings, config=config, environ=ENV)
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(ConsumerSettings, environ={"DICOMCAST_TOPIC__PARTITIONS": "many", "DICOMCAST_NO": "1"})
+    for name in ("TOPIC__PARTITIONS", "DICOMCAST_NO", "DICOMCAST_KAFKA", "DICOMCAST_FHIR", "DICOMCAST_SOURCES"):
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["GROUP_ID", "ENABLE_AUTO_COMMIT", "ISOLATION_LEVEL", "PARTITIONER", "ACKS"])
+def test_what_would_break_a_guarantee_is_refused_with_the_reason(name: str) -> None:
+    text = error(**{f"DICOMCAST_KAFKA__{name}": "x"})
+    assert f"{name.lower().replace('_', '.')} is not yours to set: " in text
+
+
+def test_any_other_librdkafka_property_passes_through() -> None:
+    env = ENV | {"DICOMCAST_KAFKA__SSL_CA_LOCATION": "/ca.pem", "DICOMCAST_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512"}
+    kafka = load_settings(ConsumerSettings, environ=env).kafka
+    assert kafka.root["ssl.ca.location"] == "/ca.pem"
+    assert kafka.client(group_id="g")["group.id"] == "g"
+
+
+def test_a_secret_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    env = ENV | {
+        "DICOMCAST_KAFKA__SASL_PASSWORD_FILE": str(secret),
+        "DICOMCAST_FHIR__AUTH__KIND": "basic",
+        "DICOMCAST_FHIR__AUTH__USERNAME": "u",
+        "DICOMCAST_FHIR__AUTH__PASSWORD_FILE": str(secret),
+    }
+    settings = load_settings(ConsumerSettings, environ=env)
+    assert settings.kafka.root["sasl.password"] == "s3cret"
+    assert settings.fhir.auth.password is not None
+    assert settings.fhir.auth.password.get_secret_value() == "s3cret"
+    assert "s3cret" not in f"{settings!r}{settings}"
+
+
+def test_a_secret_file_that_is_missing_or_given_twice_is_named(tmp_path: Path) -> None:
+    assert "DICOMCAST_KAFKA__SASL_PASSWORD_FILE" in error(DICOMCAST_KAFKA__SASL_PASSWORD_FILE=str(tmp_path / "none"))
+    (tmp_path / "x").write_text("x")
+    both = error(DICOMCAST_KAFKA__SASL_PASSWORD_FILE=str(tmp_path / "x"), DICOMCAST_KAFKA__SASL_PASSWORD="do-not-show")
+    assert "keep one" in both
+    assert "do-not-show" not in both
+
+
+def test_an_error_does_not_repeat_the_value() -> None:
+    assert "hunter2" not in error(DICOMCAST_FHIR__URL="https://u:hunter2@fhir.example.org")
+
+
+@pytest.mark.parametrize("url", ["fhir.example.org", "ftp://fhir.example.org", "https://"])
+def test_a_url_must_be_one(url: str) -> None:
+    assert "DICOMCAST_FHIR" in error(DICOMCAST_FHIR__URL=url)
+
+
+def test_a_kind_of_authentication_says_what_it_needs() -> None:
+    assert "token_url, client_id, client_secret" in error(DICOMCAST_FHIR__AUTH__KIND="oauth2")

@@ -100,7 +100,7 @@ async def _store_instances(request: Request) -> Response:
         return PlainTextResponse('The content type must be multipart/related; type="application/dicom".', 415)
     except BrokenMultipartError:
         return PlainTextResponse("There was an error reading the multipart request.", 400)
-    base_url = f"{request.base_url}".rstrip("/")
+    base_url = f"{request.url.scheme}://{request.url.netloc}/{request.url.path.split('/')[1]}"
     status, response = store_parts(_store(request), parts, study=request.path_params.get("study"), base_url=base_url)
     return Response(status_code=204) if status == 204 else _dicom_json(response, status)
 

@@ -1,6 +1,6 @@
 """Study attributes of a data set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .codes import read_coding, read_concept
 from .dates import Clock
@@ -66,14 +66,12 @@ def _procedures(data_set: DataSet, options: MappingOptions) -> tuple[Concept, ..
 def _reasons(data_set: DataSet, options: MappingOptions) -> Iterator[Concept]:
     """Why it was requested, in codes or words, in the data set and in its requests, then why it was performed."""
     for request in (data_set, *data_set.items("00400275")):
-        codes = [
-            concept
-            for item in request.items("0040100A")
-            if (concept := read_concept(item, "ReasonForRequestedProcedureCodeSequence", options.codingscheme))
-        ]
-        yield from codes
+        for item in request.items("0040100A"):
+            concept = read_concept(item, "ReasonForRequestedProcedureCodeSequence", options.codingscheme)
+            if concept:
+                yield concept
         text = request.text("00401002", "ReasonForTheRequestedProcedure")
-        if text and text not in [concept.text for concept in codes]:
+        if text:
             yield Concept(text=text)
     for item in data_set.items("00401012"):
         concept = read_concept(item, "ReasonForPerformedProcedureCodeSequence", options.codingscheme)
@@ -81,10 +79,11 @@ def _reasons(data_set: DataSet, options: MappingOptions) -> Iterator[Concept]:
             yield concept
 
 
-def _distinct(concepts: Iterator[Concept]) -> tuple[Concept, ...]:
-    """One per system and code, or per text."""
+def _distinct(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
+    """One per system and code, and one per text that no code means."""
     found: dict[object, Concept] = {}
     for concept in concepts:
         coding = concept.coding
         found.setdefault((coding.system, coding.code) if coding else concept.text, concept)
-    return tuple(found.values())
+    meant = {concept.text for concept in found.values() if concept.coding}
+    return tuple(concept for concept in found.values() if concept.coding or concept.text not in meant)

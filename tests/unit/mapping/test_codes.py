@@ -92,7 +92,6 @@ def test_reasons_in_codes_and_words_each_once() -> None:
     )
     assert found.study is not None
     assert found.study.reason_codes == (
-        Concept(text="Cough"),
         Concept(coding=Coding(system=SCT, code="49727002", display="Cough"), text="Cough"),
         Concept(text="Fever"),
     )

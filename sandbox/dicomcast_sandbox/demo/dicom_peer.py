@@ -11,7 +11,7 @@ from dicomcast_sandbox.demo.files import DicomFile
 
 __all__ = ["DicomPeer"]
 
-_FAILED: Final = "00081198"
+_FAILED: Final = "00081198"  # FailedSOPSequence; Orthanc sends it empty
 _NO_SUCH_REQUEST: Final = (404, 405, 501)
 
 
@@ -37,7 +37,7 @@ class DicomPeer:
             content=b"".join(parts) + b"--%b--\r\n" % boundary.encode(),
             headers={"Content-Type": kind, "Accept": "application/dicom+json"},
         )
-        if answer.status_code != httpx.codes.OK or _FAILED in answer.json():
+        if answer.status_code != httpx.codes.OK or answer.json().get(_FAILED, {}).get("Value"):
             raise DependencyError(f"STOW-RS: the DICOM server answered {answer.status_code}; not all files were stored")
 
     async def delete(self, file: DicomFile) -> str:

@@ -163,7 +163,11 @@ def _auth(peer: PeerSettings, verify: ssl.SSLContext, timeout: httpx.Timeout) ->
         assert auth.token is not None
         return _Bearer(auth.token)
     if auth.kind == "oauth2":
-        return OAuth2ClientCredentials(auth, token_client=httpx.AsyncClient(verify=verify, timeout=timeout))
+        # Asked once in a token's life: no connection is kept, so nothing is left to close.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return OAuth2ClientCredentials(
+            auth, token_client=httpx.AsyncClient(verify=verify, timeout=timeout, limits=limits)
+        )
     return None
 
 

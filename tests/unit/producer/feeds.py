@@ -39,8 +39,8 @@ def ticks(at: datetime) -> int:
     return int(at.timestamp() * TICKS_PER_S)
 
 
-def feed_settings(url: str, **settings: object) -> FeedSettings:
+def feed_settings(**settings: object) -> FeedSettings:
     """For a feed at `url`, polled quickly."""
     return FeedSettings.model_validate(
-        {"name": "pacs", "url": url, "poll_interval_s": 0.05, "gap_settle_s": 0.3, "timeout_s": 5.0, **settings}
+        {"name": "pacs", "poll_interval_s": 0.05, "gap_settle_s": 0.3, "timeout_s": 5.0, **settings}
     )

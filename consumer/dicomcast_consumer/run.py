@@ -165,8 +165,9 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
     )
     config.setdefault("client.id", "dicomcast-consumer")
     # librdkafka's own queue comes on top of what the loop holds (G6).
-    config.setdefault("queued.max.messages.kbytes", 16_384)
-    config.setdefault("fetch.message.max.bytes", 2 * 1024 * 1024)
+    config.setdefault("queued.max.messages.kbytes", 32_768)
+    config.setdefault("fetch.message.max.bytes", 8 * 1024 * 1024)
+    config.setdefault("fetch.max.bytes", 32 * 1024 * 1024)
     if config.setdefault("group.protocol", "classic") == "classic":
         config.setdefault("partition.assignment.strategy", "cooperative-sticky")
     return config
@@ -180,7 +181,7 @@ def _producer_config(settings: ConsumerSettings) -> dict[str, Any]:
         "max.poll.interval.ms",
         "heartbeat.interval.ms",
     )
-    skipped = (*names, "partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes")
+    skipped = (*names, "partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes", "fetch.max.bytes")
     config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
     config = {name: value for name, value in config.items() if name not in skipped}
     # What a record's own size allows, and the reason on top.

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -25,13 +25,21 @@ __all__ = ["Bounds", "Source"]
 
 log = structlog.get_logger("dicomcast.source")
 
+T = TypeVar("T")
+
 _POLL_S: Final = 0.02
 _FETCH: Final = 500
 _ASK_S: Final = 30.0
-_COORDINATOR: Final = (
+_MOVING: Final = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
 )
 
 
@@ -246,7 +254,7 @@ class Source:
             self._commits.append(0)
 
     def _first_offset(self, consumer: Consumer, place: TopicPartition) -> int:
-        low, high = consumer.get_watermark_offsets(place, timeout=_ASK_S)
+        low, high = _asked(lambda: consumer.get_watermark_offsets(place, timeout=_ASK_S))
         return low if self._start == "earliest" else high
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -300,20 +308,28 @@ _REFUSED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHO
 
 
 def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """The group's offsets. A coordinator that is moving or loading is asked again; then KafkaException."""
+    """The group's offsets."""
+
+    def ask() -> list[TopicPartition]:
+        found = consumer.committed(places, timeout=_ASK_S)
+        errors = [place.error for place in found if place.error is not None]
+        if errors:
+            raise KafkaException(errors[0])
+        return found
+
+    return _asked(ask)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """The answer; a broker that is away, or a leader or coordinator that is moving, is asked again for a while."""
     until_s = time.monotonic() + _ASK_S
     while True:
         try:
-            found = consumer.committed(places, timeout=_ASK_S)
-            errors = [place.error for place in found if place.error is not None]
-            if errors:
-                raise KafkaException(errors[0])
+            return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _COORDINATOR or time.monotonic() > until_s:
+            if error.args[0].code() not in _MOVING or time.monotonic() > until_s:
                 raise
             time.sleep(0.2)
-            continue
-        return found
 
 
 def _stop_error(error: KafkaError) -> StopError:

@@ -56,7 +56,7 @@ class Line:
     bootstrap: str
     env: dict[str, str] = field(default_factory=dict)
     topic: str = field(default_factory=lambda: f"t.{uuid.uuid4().hex[:12]}")
-    group: str = "g"
+    group: str = field(default_factory=lambda: f"g.{uuid.uuid4().hex[:12]}")
     partitions: int = 4
     feed: str = "main"
 
@@ -174,10 +174,7 @@ class Line:
 
     def caught_up(self) -> bool:
         """Whether nothing is left to do for the group."""
-        try:
-            committed = self.committed()
-        except KafkaException:  # a coordinator that is still loading
-            return False
+        committed = self.committed()
         return all(committed[p] == end for p, end in self.end_offsets().items())
 
 
@@ -190,10 +187,17 @@ def eventually(
 ) -> None:
     """Polls until the condition holds; fails with `explain` after `within_s`, or when the process has ended."""
     until = time.monotonic() + within_s
-    while not condition():
+    while not _holds(condition):
         ended = running is not None and running.process.poll() is not None
-        if ended and not condition():
+        if ended and not _holds(condition):
             raise AssertionError(f"the process ended with {running.process.returncode}: {explain()}")  # type: ignore[union-attr]
         if time.monotonic() > until:
             raise AssertionError(explain())
         time.sleep(0.1)
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except KafkaException:  # a leader or coordinator that is moving
+        return False

@@ -158,7 +158,9 @@ def test_fhir_down_nothing_is_lost_and_it_goes_on_by_itself(line: Line, fhir: Ru
 def test_an_offset_out_of_range_stops_with_an_explanation(line: Line, fhir: RunningFhirServer) -> None:
     admin = AdminClient({"bootstrap.servers": line.bootstrap})
     places = [TopicPartition(line.topic, p, 999) for p in range(line.partitions)]
-    admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(line.group, places)])[line.group].result(30)
+    request = ConsumerGroupTopicPartitions(line.group, places)
+    answer = admin.alter_consumer_group_offsets([request])[line.group].result(30)
+    assert [place.error for place in answer.topic_partitions] == [None] * line.partitions
     produce(line, feed(1, 1))
     with line.consumer() as member:
         assert member.process.wait(60) == 78

@@ -1,0 +1,90 @@
+"""What stops a consumer at its start, said in one error; and what a backlog costs."""
+
+from collections.abc import Iterator
+
+import orjson
+import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from tests.fakes.events import create
+from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.processes import Line, eventually
+from tests.integration.consumer.test_group import produce, studies
+
+CAPABILITY = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server"}]}
+
+
+@pytest.fixture
+def fhir() -> Iterator[RunningFhirServer]:
+    with fhir_server() as server:
+        yield server
+
+
+@pytest.fixture
+def line(kafka: str, fhir: RunningFhirServer) -> Line:
+    line = Line(
+        bootstrap=kafka,
+        env={
+            "DICOMCAST_FHIR__URL": fhir.base_url,
+            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
+        },
+    )
+    line.create_topics()
+    return line
+
+
+def ends(line: Line, code: int, *texts: str, env: dict[str, str] | None = None) -> None:
+    with line.consumer(env=env) as member:
+        assert member.process.wait(60) == code, member.text
+        assert "Traceback" not in member.text
+        assert member.text.count("error: ") == 1
+        for text in texts:
+            assert text in member.text
+
+
+def test_bad_configuration(line: Line) -> None:
+    ends(line, 64, "DICOMCAST_FHIR__BOGUS", "DICOMCAST_TOPIC__PARTITIONS", env={
+        "DICOMCAST_FHIR__BOGUS": "1", "DICOMCAST_TOPIC__PARTITIONS": "many",
+    })  # fmt: skip
+
+
+def test_a_topic_that_does_not_exist(line: Line) -> None:
+    ends(line, 78, "no.such.topic", "topics apply", env={"DICOMCAST_TOPIC__NAME": "no.such.topic"})
+
+
+def test_a_dead_letter_topic_with_another_partition_count(line: Line) -> None:
+    admin = AdminClient({"bootstrap.servers": line.bootstrap})
+    admin.create_partitions([NewPartitions(line.topic, 6)])[line.topic].result(30)
+    eventually(lambda: len(line.end_offsets()) == 6)
+    ends(line, 78, f"{line.topic} has 6 partitions", "has 4")
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        (CAPABILITY | {"fhirVersion": "5.0.0"}, "FHIR 5.0.0, R4 (4.0.1) is needed"),
+        (CAPABILITY, "no transaction interaction"),
+    ],
+)
+def test_a_fhir_server_that_cannot_do_it(
+    line: Line, fhir: RunningFhirServer, statement: dict[str, object], text: str
+) -> None:
+    fhir.faults.answer(200, times=None, body=orjson.dumps(statement))
+    ends(line, 64, text, "DICOMCAST_FHIR__URL")
+
+
+def test_a_url_without_a_fhir_server(line: Line, fhir: RunningFhirServer) -> None:
+    fhir.faults.answer(404, times=None, body=b"not here")
+    ends(line, 64, "404", "DICOMCAST_FHIR__URL")
+
+
+def test_500_waiting_instances_of_a_ct_take_at_most_10_requests(line: Line, fhir: RunningFhirServer) -> None:
+    """With headers of 15 kB, Patient and Endpoint included, on a real broker."""
+    long = "x" * 15_000
+    events = [create(n, "1.1", f"1.1.{n}", description=long if n % 2 else long[:-1]) for n in range(1, 501)]
+    produce(line, events, per_transaction=100)
+    with line.consumer() as member:
+        eventually(line.caught_up, lambda: member.text, member)
+        assert len(studies(fhir)["1.1"]) == 500
+        requests = [entry for entry in fhir.journal.entries if entry.method != "GET"]
+        assert len(requests) <= 10

@@ -183,8 +183,7 @@ class Bridge:
         """
         pages: list[Page] = []
         while True:
-            await self._check_in_time(reader, identity)
-            found = await self._ask_feed(reader.next_page)
+            found = await self._ask_feed(lambda: self._checked_page(reader, identity))
             if isinstance(found, Page):
                 pages.append(found)
                 if self._published.is_set() or self._is_full(pages):
@@ -200,13 +199,13 @@ class Bridge:
         await self._ask_kafka(lambda: self._publisher.publish(entries, cursor))
         self._published.set()
 
-    async def _check_in_time(self, reader: Reader, identity: Identity) -> None:
-        """Whether feed and topic are still the same, every `identity_check_s` and after an outage."""
-        if time.monotonic() - self._checked_at < self._settings.identity_check_s:
-            return
-        await self._ask_feed(reader.check)
-        _require_same(identity, await self._identity())
-        self._checked_at = time.monotonic()
+    async def _checked_page(self, reader: Reader, identity: Identity) -> Page | Idle:
+        """The next page; every `identity_check_s` and after an outage only if feed and topic are still the same."""
+        if time.monotonic() - self._checked_at >= self._settings.identity_check_s:
+            await reader.check()
+            _require_same(identity, await self._identity())
+            self._checked_at = time.monotonic()
+        return await reader.next_page()
 
     async def _identity(self) -> Identity:
         return self._feed.with_topic(await self._ask_kafka(self._topic.state))
@@ -232,13 +231,13 @@ class Bridge:
             try:
                 answer = await call()
             except RetryableError as error:
+                self._checked_at = _NEVER  # what comes back may not be what went away
                 if since is None:
                     since = time.monotonic()
                     _log.warning(f"{peer}.waiting", reason=str(error))
                 await self._sleep(backoff.wait_s(error.retry_after_s))
             else:
                 if since is not None:
-                    self._checked_at = _NEVER  # what comes back may not be what went away
                     _log.info(f"{peer}.answers_again", after_s=round(time.monotonic() - since, 1))
                 return answer
 

@@ -66,7 +66,8 @@ class ChangeFeed:
         self._url = settings.url.rstrip("/")
         self._version = settings.api_version
         self._client = peer_client(settings)
-        self._dicomweb = peer_client(settings.dicomweb)
+        self._dicomweb_peer = settings.dicomweb
+        self._dicomweb: httpx.AsyncClient | None = None
         self._greeted = False
 
     @property
@@ -75,7 +76,8 @@ class ChangeFeed:
 
     async def close(self) -> None:
         await self._client.aclose()
-        await self._dicomweb.aclose()
+        if self._dicomweb is not None:
+            await self._dicomweb.aclose()
 
     async def latest(self) -> Latest:
         """The newest entry without its metadata. Raises RetryableError or ConfigurationError."""
@@ -104,6 +106,8 @@ class ChangeFeed:
 
     async def metadata(self, event: DicomChangeEvent) -> str:
         """The instance's metadata by WADO-RS. Raises DicomWebError, InstanceGoneError when it is not there."""
+        if self._dicomweb is None:  # seldom needed
+            self._dicomweb = peer_client(self._dicomweb_peer)
         try:
             return await read_metadata(
                 self._dicomweb,

@@ -6,7 +6,7 @@
     registry      URL of the Confluent API     one for the whole session
 
     own_kafka     KafkaBroker                  one for this test: stop, kill, freeze and start it again as you like
-    own_hapi      FhirServer                   likewise; keeps its resources over a restart
+    own_hapi      FhirServer                   likewise; stopped (not killed: H2) it keeps its resources over a restart
     own_orthanc   OrthancServer                likewise
 
 Started when a test first asks. What is not installed skips the test, and fails it where CI=true. To spare the start

@@ -41,7 +41,7 @@ class FhirServer:
     @staticmethod
     @contextmanager
     def started(*, on_disk: bool = False) -> Iterator["FhirServer"]:
-        """`on_disk`: keeps its resources over a restart; otherwise in memory."""
+        """`on_disk`: keeps its resources over stop and start (H2 does not survive a kill); otherwise in memory."""
         (port,) = free_ports(1)
         with run_dir("hapi") as run:
             jdbc = f"jdbc:h2:file:{run}/fhir" if on_disk else "jdbc:h2:mem:fhir;DB_CLOSE_DELAY=-1"

@@ -109,12 +109,13 @@ class Server:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process lives; a zombie (its parent has not read its end) does not."""
+    """Whether the process holds anything. A zombie does not, unless its threads are still on their way out."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+        threads = len(os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return stat.rpartition(")")[2].split()[0] != "Z" or threads > 1
 
 
 def free_ports(count: int) -> list[int]:

@@ -17,12 +17,13 @@ class FakeSource:
     def __init__(self, *, limits: Limits | None = None, partitions: int = 1) -> None:
         self.log: dict[int, list[Record]] = {p: [] for p in range(partitions)}
         self.committed: dict[int, int] = {}
-        self.commit_errors: list[str] = []
-        """Answers to the next commits, before they succeed again."""
         self.letters: list[Letter] = []
         self.letter_errors: list[str] = []
         self.held: set[int] = set()
         self.answers_commits = True
+        self.refuses_commits: str | None = None
+        """The error that every commit gets."""
+        self.refused = 0
         self.worker = Worker(source=self, limits=limits or Limits(commit_every_s=0.02))
         self._read: dict[int, int] = {}
 
@@ -72,11 +73,13 @@ class FakeSource:
     def commit(self, token: int, offsets: Mapping[int, int]) -> None:
         if not self.answers_commits:
             return
-        error = self.commit_errors.pop(0) if self.commit_errors else None
+        error = self.refuses_commits
         if error is None and not set(offsets) <= set(self._read):
             error = "UNKNOWN_MEMBER_ID"
         if error is None:
             self.committed.update(offsets)
+        else:
+            self.refused += 1
         asyncio.get_running_loop().call_soon(self.worker.hand_over, CommitAnswer(token, error))
 
     def dead_letter(self, token: int, letter: Letter) -> None:

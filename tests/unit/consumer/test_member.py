@@ -1,6 +1,7 @@
 """The member as a whole: real loop, applier and mapping, a fake Kafka, the sandbox's FHIR server."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -228,11 +229,36 @@ def test_nothing_is_written_before_a_commit_proves_the_partition(fhir: RunningFh
 
     async def scenario() -> None:
         async with running_member(fhir.base_url) as member:
-            member.source.commit_errors = ["UNKNOWN_MEMBER_ID"] * 3
+            member.source.refuses_commits = "UNKNOWN_MEMBER_ID"
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
-            while member.source.commit_errors:
-                assert fhir.journal.writes() == []
+            while member.source.refused < 3 or len(fhir.journal.of("_search")) < 6:
                 await asyncio.sleep(0.01)
+            assert fhir.journal.writes() == []
+            member.source.refuses_commits = None
+            await member.committed(1)
+            assert len(await member.studies()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_late_completion_finishes_nothing_in_the_next_assignment(fhir: RunningFhirServer) -> None:
+    """Bug put back: late completion of a revoked partition; and the study is not in flight twice."""
+
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            slow = threading.Event()
+            fhir.faults.answer(500, when=lambda seen: b'"transaction"' in seen.body and not slow.wait(1))
+            member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
+            while not member.worker.writing:
+                await asyncio.sleep(0.005)
+            member.source.lose(0)
+            member.source.assign(0)  # the same record again, while its write is still under way
+            fhir.faults.answer(503, times=None, when=lambda seen: seen.path.endswith("_search"))
+            slow.set()
+            while len(fhir.journal.of("_search")) < 5:
+                await asyncio.sleep(0.01)
+            assert member.source.committed.get(0, 0) == 0
+            fhir.faults.clear()
             await member.committed(1)
             assert len(await member.studies()) == 1
 

@@ -13,7 +13,7 @@ from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 
 from tests.fakes.events import create, delete, record, update
 from tests.fakes.fhir_server import RunningFhirServer, fhir_server
-from tests.fakes.member import running_member
+from tests.fakes.member import eventually, running_member
 
 
 @pytest.fixture
@@ -231,8 +231,11 @@ def test_nothing_is_written_before_a_commit_proves_the_partition(fhir: RunningFh
         async with running_member(fhir.base_url) as member:
             member.source.refuses_commits = "UNKNOWN_MEMBER_ID"
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
-            while member.source.refused < 3 or len(fhir.journal.of("_search")) < 6:
-                await asyncio.sleep(0.01)
+            await eventually(
+                lambda: (
+                    member.source.refused >= 3 and (len(fhir.journal.of("_search")) >= 6 or bool(fhir.journal.writes()))
+                )
+            )
             assert fhir.journal.writes() == []
             member.source.refuses_commits = None
             await member.committed(1)
@@ -249,14 +252,12 @@ def test_a_late_completion_finishes_nothing_in_the_next_assignment(fhir: Running
             slow = threading.Event()
             fhir.faults.answer(500, when=lambda seen: b'"transaction"' in seen.body and not slow.wait(1))
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
-            while not member.worker.writing:
-                await asyncio.sleep(0.005)
+            await eventually(lambda: bool(member.worker.writing), member.task)
             member.source.lose(0)
             member.source.assign(0)  # the same record again, while its write is still under way
             fhir.faults.answer(503, times=None, when=lambda seen: seen.path.endswith("_search"))
             slow.set()
-            while len(fhir.journal.of("_search")) < 5:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: len(fhir.journal.of("_search")) >= 5, member.task)
             assert member.source.committed.get(0, 0) == 0
             fhir.faults.clear()
             await member.committed(1)
@@ -270,8 +271,7 @@ def test_a_lost_partition_is_neither_written_nor_committed(fhir: RunningFhirServ
         async with running_member(fhir.base_url) as member:
             member.source.answers_commits = False
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
-            while not fhir.journal.of("_search"):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: bool(fhir.journal.of("_search")), member.task)
             member.source.lose(0)
             member.source.answers_commits = True
             await asyncio.sleep(0.2)
@@ -286,8 +286,7 @@ def test_a_revocation_waits_for_the_write_under_way_and_commits_it(fhir: Running
         async with running_member(fhir.base_url) as member:
             fhir.faults.answer(500, when=lambda seen: b'"transaction"' in seen.body and time.sleep(0.3) is not None)
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
-            while not member.worker.writing:
-                await asyncio.sleep(0.005)
+            await eventually(lambda: bool(member.worker.writing), member.task)
             assert await member.source.revoke(0) == {0: 1}
             assert len(await member.studies()) == 1
 

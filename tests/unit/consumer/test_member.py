@@ -258,6 +258,7 @@ def test_a_late_completion_finishes_nothing_in_the_next_assignment(fhir: Running
             fhir.faults.answer(503, times=None, when=lambda seen: seen.path.endswith("_search"))
             slow.set()
             await eventually(lambda: len(fhir.journal.of("_search")) >= 5, member.task)
+            await asyncio.sleep(0.3)  # many times the interval of commits
             assert member.source.committed.get(0, 0) == 0
             fhir.faults.clear()
             await member.committed(1)

@@ -35,25 +35,25 @@ BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 Uids = tuple[str, str, str]  # of study, series and SOP instance
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  Python 3.9
 
-# `version` of a Create or Update row is its own sequence, of a Delete row that of what was deleted. What is current of
-# an instance is the highest version in `present`: one SOP Instance UID under two PatientIDs is two Orthanc instances.
+# `announced` is the sequence of the row that told of the instance as it is there now. What is current of a SOP instance
+# is what was announced last: one SOP Instance UID under two PatientIDs is two Orthanc instances.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS log (
   sequence INTEGER PRIMARY KEY, study TEXT NOT NULL, series TEXT NOT NULL, sop TEXT NOT NULL,
-  action TEXT NOT NULL, ticks INTEGER NOT NULL, version INTEGER NOT NULL);
+  action TEXT NOT NULL, ticks INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS log_by_time ON log (ticks, sequence);
 CREATE TABLE IF NOT EXISTS present (
   orthanc_id TEXT PRIMARY KEY, orthanc_study TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL,
-  sop TEXT NOT NULL, file_uuid TEXT NOT NULL, version INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS present_by_sop ON present (sop, series, study, version);
+  sop TEXT NOT NULL, file_uuid TEXT NOT NULL, announced INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS present_by_sop ON present (sop, series, study, announced);
 CREATE INDEX IF NOT EXISTS present_by_study ON present (orthanc_study);
 """
 TIME = r"(\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?)(\.\d{1,7})?(Z|[+-]\d\d:\d\d)?"
 # The state of a row is worked out when it is read.
 ENTRIES = """
 SELECT sequence, study, series, sop, action, ticks,
-  CASE WHEN newest IS NULL THEN 'Deleted' WHEN newest = version THEN 'Current' ELSE 'Replaced' END
-FROM (SELECT log.*, (SELECT MAX(present.version) FROM present
+  CASE WHEN newest IS NULL THEN 'Deleted' WHEN newest = sequence THEN 'Current' ELSE 'Replaced' END
+FROM (SELECT log.*, (SELECT MAX(announced) FROM present
   WHERE present.sop = log.sop AND present.series = log.series AND present.study = log.study) AS newest FROM log) """
 
 
@@ -109,29 +109,27 @@ def _settle_present(database: sqlite3.Connection, orthanc_id: str, now: Found) -
 
 
 def _settle_gone(database: sqlite3.Connection, orthanc_id: str) -> None:
-    asked = "SELECT study, series, sop, version FROM present WHERE orthanc_id = ?"
-    for study, series, sop, version in database.execute(asked, (orthanc_id,)).fetchall():
-        uids = study, series, sop
+    for uids in database.execute(
+        "SELECT study, series, sop FROM present WHERE orthanc_id = ?", (orthanc_id,)
+    ).fetchall():
         database.execute("DELETE FROM present WHERE orthanc_id = ?", (orthanc_id,))
         left = _newest(database, uids)
-        if left is None:
-            _append(database, uids, "Delete", version)
-        else:  # another patient's copy of the same SOP Instance UID is what is there now
-            newest = _append(database, uids, "Update")
-            database.execute("UPDATE present SET version = ? WHERE orthanc_id = ?", (newest, left))
+        sequence = _append(database, uids, "Update" if left else "Delete")
+        if left:  # another patient's copy of the same SOP Instance UID is what is there now
+            database.execute("UPDATE present SET announced = ? WHERE orthanc_id = ?", (sequence, left))
 
 
 def _newest(database: sqlite3.Connection, uids: Uids) -> str | None:
-    asked = "SELECT orthanc_id FROM present WHERE study = ? AND series = ? AND sop = ? ORDER BY version DESC LIMIT 1"
+    asked = "SELECT orthanc_id FROM present WHERE study = ? AND series = ? AND sop = ? ORDER BY announced DESC LIMIT 1"
     return next((str(row[0]) for row in database.execute(asked, uids)), None)
 
 
-def _append(database: sqlite3.Connection, uids: Uids, action: str, version: int | None = None) -> int:
+def _append(database: sqlite3.Connection, uids: Uids, action: str) -> int:
     last = database.execute("SELECT sequence, ticks FROM log ORDER BY sequence DESC LIMIT 1").fetchone() or (0, 0)
     sequence = int(last[0]) + 1
     # A clock that is set back must not put rows behind a time that readers have passed.
-    row = (sequence, *uids, action, max(time.time_ns() // 100, last[1]), version or sequence)
-    database.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    row = (sequence, *uids, action, max(time.time_ns() // 100, last[1]))
+    database.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", row)
     return sequence
 
 

@@ -25,7 +25,7 @@ class OrthancException(Exception):
     """(code, text)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An instance that Orthanc has."""
 
@@ -65,6 +65,7 @@ class FakeOrthanc(ModuleType):
         self.failures = 0
         self.poisoned: set[str] = set()
         self.errors: list[str] = []
+        self.asked: list[str] = []
         self._file_uuids = itertools.count(len(instances) + 1)
         self._directory = directory
         self._configuration = configuration
@@ -96,7 +97,7 @@ class FakeOrthanc(ModuleType):
     def store(self, patient: str, study: str, series: str, sop: str) -> str:
         """Stores or overwrites; calls back as Orthanc does."""
         uuid = f"file-{next(self._file_uuids)}"
-        stored = Stored(patient=patient, study=study, series=series, sop=sop, file_uuid=uuid)
+        stored = Stored(patient, study, series, sop, uuid)
         orthanc_id = stored.id_at(4)
         if orthanc_id in self.instances:
             self._tell(self.ChangeType.DELETED, self.ResourceType.INSTANCE, orthanc_id)
@@ -148,6 +149,7 @@ class FakeOrthanc(ModuleType):
         self.errors.append(text)
 
     def RestApiGet(self, path: str) -> bytes:
+        self.asked.append(path)
         if self.failures > 0:
             self.failures -= 1
             raise OrthancException(11, "database with a value of a data set")

@@ -249,13 +249,14 @@ def test_a_late_completion_finishes_nothing_in_the_next_assignment(fhir: Running
 
     async def scenario() -> None:
         async with running_member(fhir.base_url) as member:
-            slow = threading.Event()
-            fhir.faults.answer(500, when=lambda seen: b'"transaction"' in seen.body and not slow.wait(1))
+            slow, down = threading.Event(), threading.Event()
+            fhir.faults.answer(503, times=None, when=lambda seen: down.is_set() and seen.path.endswith("_search"))
+            fhir.faults.answer(500, when=lambda seen: b'"transaction"' in seen.body and not slow.wait(20))
             member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0)])
             await eventually(lambda: bool(member.worker.writing), member.task)
             member.source.lose(0)
             member.source.assign(0)  # the same record again, while its write is still under way
-            fhir.faults.answer(503, times=None, when=lambda seen: seen.path.endswith("_search"))
+            down.set()
             slow.set()
             await eventually(lambda: len(fhir.journal.of("_search")) >= 5, member.task)
             await asyncio.sleep(0.3)  # many times the interval of commits

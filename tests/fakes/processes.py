@@ -162,7 +162,7 @@ class Line:
             open_partitions = set(self.end_offsets(name))
             consumer.assign([TopicPartition(name, p, 0) for p in sorted(open_partitions)])
             while open_partitions:
-                for item in consumer.consume(500, 10):
+                for item in consumer.consume(500, 0.5):
                     error = item.error()
                     if error is None:
                         found.append((item.partition(), item.key(), item.value()))

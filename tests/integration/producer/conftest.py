@@ -59,7 +59,7 @@ def read_records(bootstrap: str, topic: str, *, isolation: str = "read_committed
         partitions = set(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
         while partitions:
-            for item in consumer.consume(500, 10):
+            for item in consumer.consume(500, 0.5):
                 error = item.error()
                 if error is None:
                     found.append(item)

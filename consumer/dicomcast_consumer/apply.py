@@ -131,7 +131,7 @@ class StudyApplier:
                 return await self._events.read(record)
             except RetryableError as error:
                 if attempt in (0, 10):
-                    log.warning("the DICOM server is away; its studies wait", reason=str(error))
+                    log.warning("an event cannot be read yet; its study waits", reason=str(error))
                 await asyncio.sleep(self._wait_s(attempt, error))
         raise AssertionError("unreachable")
 

@@ -3,6 +3,7 @@
 An event without its metadata (too large for a record, or unreadable when it was produced) is completed by WADO-RS.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,12 +52,14 @@ class EventReader:
         self._feeds = feeds
         self._options = options
         self._schema_by_id = schema_by_id
+        self._known_schemas: set[int] = set()
 
     async def read(self, record: Record) -> InstanceChange | None:
         """The change, or None for an event of an ignored data partition.
 
         Raises RejectedError (dead letter), RetryableError (the DICOM server is away), BrokenContractError (stop).
         """
+        await self._know_schema(record.value)
         event = self._decode(record)
         source = self._feed(record, event)
         if not self._is_served(record, event, source):
@@ -70,6 +73,21 @@ class EventReader:
         """The mapping's view of a feed whose event was read."""
         return self._feeds[feed].profile
 
+    async def _know_schema(self, value: bytes | None) -> None:
+        """Asks the registry for a new schema id outside of the event loop; `decode` then finds it known."""
+        if self._schema_by_id is None or value is None or value[:1] != b"\0":
+            return
+        schema_id = int.from_bytes(value[1:5], "big")
+        if schema_id in self._known_schemas:
+            return
+        try:
+            await asyncio.to_thread(self._schema_by_id, schema_id)
+        except LookupError:
+            return
+        except DependencyError as error:
+            raise RetryableError(str(error)) from error
+        self._known_schemas.add(schema_id)
+
     def _decode(self, record: Record) -> DicomChangeEvent:
         try:
             return decode(record.value, schema_by_id=self._schema_by_id)
@@ -77,8 +95,6 @@ class EventReader:
             raise RejectedError("decode", "decode.malformed", str(error)) from None
         except UnknownSchemaError as error:
             raise BrokenContractError(f"{_place(record)}: {error}") from None
-        except DependencyError as error:
-            raise RetryableError(str(error)) from error
 
     def _feed(self, record: Record, event: DicomChangeEvent) -> FeedSource:
         source = self._feeds.get(event.feed)

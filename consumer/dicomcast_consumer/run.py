@@ -75,9 +75,11 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         start=consumer.start,
     )
     worker = Worker(source=source, limits=_limits(settings))
-    registry = SchemaRegistry(settings.registry).schema_by_id if settings.registry.url else None
+    registry = SchemaRegistry(settings.registry) if settings.registry.url else None
     applier = StudyApplier(
-        events=EventReader(feeds=feeds, options=settings.mapping, schema_by_id=registry),
+        events=EventReader(
+            feeds=feeds, options=settings.mapping, schema_by_id=registry.schema_by_id if registry else None
+        ),
         fhir=FhirReader(fhir),
         letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
         gate=Gate(Breaker()),
@@ -97,6 +99,8 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         await worker.run(applier)
     finally:
         watchdog.end()
+        if registry is not None:
+            registry.close()
         await worker.leave(asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S)))
         log.info("stopped", **dict(sorted(worker.fates.items())))
 
@@ -181,7 +185,13 @@ def _producer_config(settings: ConsumerSettings) -> dict[str, Any]:
         "max.poll.interval.ms",
         "heartbeat.interval.ms",
     )
-    skipped = (*names, "partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes", "fetch.max.bytes")
+    skipped = (
+        *names,
+        "partition.assignment.strategy",
+        "queued.max.messages.kbytes",
+        "fetch.message.max.bytes",
+        "fetch.max.bytes",
+    )
     config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
     config = {name: value for name, value in config.items() if name not in skipped}
     # What a record's own size allows, and the reason on top.

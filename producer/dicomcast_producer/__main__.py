@@ -178,7 +178,11 @@ def _publisher(settings: ProducerSettings, *, schema_id: int | None) -> KafkaPub
 def _schema_id(settings: ProducerSettings) -> int | None:
     if settings.registry.url is None:
         return None
-    return SchemaRegistry(settings.registry).id_for(settings.topic.name, SCHEMA_JSON)
+    registry = SchemaRegistry(settings.registry)
+    try:
+        return registry.id_for(settings.topic.name, SCHEMA_JSON)
+    finally:
+        registry.close()
 
 
 def _topic_check(settings: ProducerSettings) -> TopicCheck:

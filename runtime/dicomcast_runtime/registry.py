@@ -27,6 +27,10 @@ class SchemaRegistry:
             raise ConfigurationError(f"DICOMCAST_REGISTRY__URL: {error}") from None
         self._by_id: dict[int, str] = {}
 
+    def close(self) -> None:
+        """Closes the connections to the registry."""
+        self._client.__exit__(None, None, None)  # type: ignore[no-untyped-call]  # its only way
+
     def id_for(self, topic: str, schema_json: str) -> int:
         """The id of the schema under the topic's subject, registered if settings allow.
 

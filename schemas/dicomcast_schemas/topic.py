@@ -3,7 +3,7 @@
 CloudEvents 1.0, Kafka binding, binary mode: the attributes are `ce_` headers, the value is the event itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +25,7 @@ __all__ = [
     "METADATA_UNREADABLE",
     "PARTITIONER",
     "DeadLetterHeader",
+    "Headers",
     "cursor_topic",
     "dead_letter_topic",
     "event_headers",
@@ -102,6 +103,10 @@ class DeadLetterHeader:
     )
 
 
+Headers = Iterable[tuple[str, str | bytes | None]] | Mapping[str, str | bytes | None]
+"""What Kafka clients give as a record's headers."""
+
+
 def cursor_topic(topic: str) -> str:
     """The compacted topic that holds the producer's cursor for `topic`."""
     return topic + CURSOR_SUFFIX
@@ -131,9 +136,12 @@ def event_headers(event: DicomChangeEvent) -> dict[str, str]:
     }
 
 
-def text_headers(headers: list[tuple[str, bytes | None]] | None) -> Mapping[str, str]:
+def text_headers(headers: Headers | None) -> Mapping[str, str]:
     """A record's headers as text; a header that stands twice gives its last value, as Kafka's own lastHeader does."""
-    return {name: (value or b"").decode("utf-8", "replace") for name, value in headers or ()}
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return {
+        name: value if isinstance(value, str) else (value or b"").decode("utf-8", "replace") for name, value in pairs
+    }
 
 
 def partition_for(key: bytes, partitions: int) -> int:

@@ -354,7 +354,10 @@ def settings() -> tuple[str, str]:
 def main() -> None:
     """Called when Orthanc loads the script."""
     path, dicomweb_root = settings()
-    log = Log(path)
+    try:
+        log = Log(path)
+    except sqlite3.Error as error:
+        raise ValueError(f"ChangeFeed.Database {path}: {error}") from error
     worker, api = Worker(log), Api(log, dicomweb_root)
 
     def changed(change: int, level: int, resource: str) -> None:

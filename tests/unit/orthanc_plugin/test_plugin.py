@@ -258,6 +258,12 @@ class TestConfiguration:
         with pytest.raises(ValueError, match=r"ChangeFeed\.Path is not a setting"), wrong.running():
             pass
 
+    def test_database_that_cannot_be_opened_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "log").write_text("this is not an SQLite database, whatever its name says")
+        wrong = FakeOrthanc(tmp_path, {}, ChangeFeed={"Database": "log"})
+        with pytest.raises(ValueError, match=r"ChangeFeed\.Database .*/log: file is not a database"), wrong.running():
+            pass
+
 
 def test_python_3_9_can_read_it_and_it_needs_nothing_else() -> None:
     tree = ast.parse(PLUGIN.read_text(), feature_version=(3, 9))

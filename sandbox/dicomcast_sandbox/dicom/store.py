@@ -179,16 +179,13 @@ class Store:
             return [self._stored[key].instance for key in self._keys(study, series, sop)]
 
     def _keys(self, study: str | None, series: str | None = None, sop: str | None = None) -> list[Key]:
-        wanted = (study, series, sop)
+        if study is not None and series is not None and sop is not None:
+            key = Key(study_instance_uid=study, series_instance_uid=series, sop_instance_uid=sop)
+            return [key] if key in self._stored else []
         return [
             key
             for key in self._stored
-            if all(
-                want is None or want == got
-                for want, got in zip(
-                    wanted, (key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid), strict=True
-                )
-            )
+            if study in (None, key.study_instance_uid) and series in (None, key.series_instance_uid)
         ]
 
     def counts(self) -> dict[str, int]:

@@ -57,7 +57,8 @@ class KafkaSettings(RootModel[dict[str, str]]):
 
         Keyword names are dotted names with underscores.
         """
-        return {**self.root, **{name.replace("_", "."): value for name, value in properties.items()}}
+        quiet = {"log_level": 5}  # librdkafka's notes on its own housekeeping (6) tell a person nothing
+        return {**quiet, **self.root, **{name.replace("_", "."): value for name, value in properties.items()}}
 
 
 class TopicSettings(Section):

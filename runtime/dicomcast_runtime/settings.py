@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from .errors import ConfigurationError
@@ -73,7 +73,7 @@ def load_settings(settings: type[S], *, config: Path | None = None, environ: Map
         values = _merged(known, _Environment(settings, env)())
         result = settings(**values)
     except ValidationError as error:
-        problems += [_problem(item) for item in error.errors(include_url=False, include_input=False)]
+        problems += [_problem(item, settings) for item in error.errors(include_url=False, include_input=False)]
     except ValueError as error:  # pydantic-settings' SettingsError: a value that should be JSON and is not
         problems.append(str(error))
     if problems:
@@ -136,12 +136,20 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _problem(item: Any) -> str:
+def _problem(item: Any, settings: type[ProcessSettings]) -> str:
     where = item["loc"]
     name = ENV_PREFIX + "__".join(str(part).upper() for part in where)
-    text = (
-        "there is no such setting" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
-    )
     if item["type"] == "missing":
-        text = "is required and not set"
-    return f"{name}: {text}"
+        needed = _required(settings.model_fields[where[0]].annotation) if len(where) == 1 else ()
+        return f"{', '.join(f'{name}__{part}' for part in needed) or name}: is required and not set"
+    text = "there is no such setting" if item["type"] == "extra_forbidden" else item["msg"]
+    return f"{name}: {text.removeprefix('Value error, ')}"
+
+
+def _required(section: Any) -> tuple[str, ...]:
+    """What a section cannot be without, as the ends of names."""
+    if get_origin(section) is dict:
+        return tuple(f"<NAME>__{part}" for part in _required(get_args(section)[1]))
+    if issubclass(section, RootModel):
+        return ("BOOTSTRAP_SERVERS",)
+    return tuple(name.upper() for name, field in section.model_fields.items() if field.is_required())

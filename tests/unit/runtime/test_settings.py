@@ -65,7 +65,13 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
 def test_all_problems_come_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         load_settings(ConsumerSettings, environ={"DICOMCAST_TOPIC__PARTITIONS": "many", "DICOMCAST_NO": "1"})
-    for name in ("TOPIC__PARTITIONS", "DICOMCAST_NO", "DICOMCAST_KAFKA", "DICOMCAST_FHIR", "DICOMCAST_SOURCES"):
+    for name in (
+        "TOPIC__PARTITIONS",
+        "DICOMCAST_NO",
+        "KAFKA__BOOTSTRAP_SERVERS",
+        "FHIR__URL",
+        "SOURCES__<NAME>__DICOMWEB_URL",
+    ):
         assert name in str(raised.value)
 
 

@@ -136,7 +136,7 @@ SAYS: list[Callable[[int], dict[str, Any]]] = [
 @st.composite
 def histories(draw: st.DrawFn) -> list[DicomChangeEvent]:
     """A study's events in the order of the feed: an anchor in each series, then creates, updates and deletes."""
-    found = [event(s, series=f"1.2.{s}", instance=f"1.2.{s}.0") for s in (1, 2)]
+    found = [event(s, series=f"1.2.{s}", instance=f"1.2.{s}.0", Modality=None) for s in (1, 2)]
     listed: list[tuple[str, str]] = []
     for sequence in range(3, 3 + draw(st.integers(0, 8))):
         said: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def histories(draw: st.DrawFn) -> list[DicomChangeEvent]:
             instance, action = f"{series}.{sequence}", Action.CREATE
             listed.append((series, instance))
         state = State.DELETED if action is Action.DELETE else State.CURRENT
-        rest = {} if action is Action.DELETE else said
+        rest = {} if action is Action.DELETE else {"Modality": None, **said}
         found.append(event(sequence, action=action, state=state, series=series, instance=instance, **rest))
     return found
 

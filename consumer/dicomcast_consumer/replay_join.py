@@ -13,7 +13,7 @@ from .kafka_errors import property_error, stop_error
 __all__ = ["OnlyMember"]
 
 _WAIT_S: Final = 90.0
-_SETTLE_S: Final = 5.0
+_SETTLE_S: Final = 10.0
 
 
 class OnlyMember:

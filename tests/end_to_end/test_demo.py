@@ -97,28 +97,31 @@ def test_keep_leaves_everything_running_until_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dicomcast_sandbox", "demo", "--keep"]
     env = _environment(tmp_path, {})
     lines: list[str] = []
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
-        assert demo.stdout is not None
+    demo = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert demo.stdout is not None
+    try:
         for line in demo.stdout:
             lines.append(line)
             if "until Ctrl-C" in line:
                 break
         output = "".join(lines)
-        assert all(_alive(pid) for pid in _pids(output)), output
+        pids = [int(pid) for pid in re.findall(r"\d+", lines[-1])]
+        assert [_alive(pid) for pid in pids] == [True] * 5, output
         env_file = re.search(r"^  \. (\S+);", output, re.MULTILINE)
         assert env_file, output
         script = f". {env_file[1]} && {sys.executable} -m dicomcast_consumer status"
         status = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=60, check=False)
+    finally:
         demo.send_signal(signal.SIGINT)
-        demo.stdout.read()
-        assert demo.wait(60) == 0
+        demo.communicate(timeout=60)
+    assert demo.returncode == 0
     assert "lag 0" in status.stdout, status.stderr
-    assert not [pid for pid in _pids(output) if _alive(pid)]
+    assert not [pid for pid in pids if _alive(pid)]
 
 
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_ends_it_with_the_log_of_who_waited(tmp_path: Path) -> None:
-    done = _demo(tmp_path, "--fhir-url", "http://127.0.0.1:9/fhir", "--timeout-s", "3")
+    done = _demo(tmp_path, "--fhir-url", "http://127.0.0.1:9/fhir", "--timeout-s", "25")
     assert done.returncode == 69
     assert "last lines of consumer" in done.stderr
     assert "the FHIR server is away" in done.stderr

@@ -105,7 +105,8 @@ async def _keep(line: Line, report: Report) -> None:
     stopped = asyncio.Event()
     for number in _STOP:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    report.line("Everything keeps running until Ctrl-C.")
+    pids = ", ".join(f"{name} {pid}" for name, pid in line.pids().items())
+    report.line(f"Everything keeps running until Ctrl-C (processes: {pids}).")
     while not stopped.is_set():
         line.require_running()
         with contextlib.suppress(TimeoutError):

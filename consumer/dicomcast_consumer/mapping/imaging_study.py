@@ -102,14 +102,10 @@ def _is_valid(change: InstanceChange) -> bool:
     series.upsert(change, marks)
     series.finish(marks)
     try:
-        validate_new(_skeleton(series.made()))
+        series.validate()
     except RejectedError:
         return False
     return True
-
-
-def _skeleton(series: list[Resource]) -> Resource:
-    return {"resourceType": "ImagingStudy", "status": "available", "subject": {"display": "-"}, "series": series}
 
 
 class _Said(NamedTuple):
@@ -237,12 +233,10 @@ class _Merge:
             self._resource["status"] = "available"
 
     def _validate(self) -> None:
-        made = self._series.made()
-        if self._existing is None and made:
-            subject = self._resource.get("subject") or {"display": "-"}
-            validate_new({**self._resource, "subject": subject, "series": made})
-        elif made:
-            validate_new(_skeleton(made))
+        self._series.validate()
+        if self._existing is None and len(self._series):
+            bare = {name: value for name, value in self._resource.items() if name != "series"}
+            validate_new({"subject": {"display": "-"}, **bare})
 
     def _outcome(self, settlement: Settlement, *, touched: bool) -> Outcome:
         if self._existing is None:

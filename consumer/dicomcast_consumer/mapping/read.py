@@ -27,9 +27,7 @@ DEFAULT_PARTITION = "Microsoft.Default"
 
 def in_partition(event: DicomChangeEvent, profile: SourceProfile) -> bool:
     """Whether the event belongs to the data partition that the profile serves. If not, the caller must stop."""
-    if profile.partition is None:
-        return event.partition_name in (None, "", DEFAULT_PARTITION)
-    return event.partition_name == profile.partition
+    return (event.partition_name or DEFAULT_PARTITION) == (profile.partition or DEFAULT_PARTITION)
 
 
 def read_event(

@@ -9,6 +9,7 @@ from .identity import DATA_ABSENT_REASON, URI_SYSTEM, Resource, urn_oid
 from .marks import Marks
 from .order import INSTANCE_ORDER, SERIES_ORDER, arranged
 from .terminology import DCM, LATERALITY, LATERALITY_DISPLAY, SCT
+from .validation import validate_instance, validate_series
 from .values import InstanceChange, InstanceValues, Mark, SeriesValues
 
 __all__ = ["SeriesList"]
@@ -127,20 +128,18 @@ class SeriesList:
         entries = (_entry(series, list(series.instances.values())) for series in self._series.values())
         return sorted(entries, key=_position)
 
-    def made(self) -> list[Resource]:
-        """What is new in it, to be validated: new series, and of others a bare series with the new instances.
+    def validate(self) -> None:
+        """Raises RejectedError when a new series, or a new instance of another one, is not valid R4.
 
         One instance stands for all that have the same elements: what is in these was checked when it was read.
         """
-        parts = []
         for series in self._series.values():
             shapes = {tuple(instance): instance for uid in series.fresh for instance in (series.instances[uid],)}
             if series.is_new:
-                parts.append(_entry(series, list(shapes.values())))
-            elif shapes:
-                bare = {"uid": series.elements["uid"], "modality": _ABSENT_MODALITY}
-                parts.append({**bare, "instance": list(shapes.values())})
-        return parts
+                validate_series(_entry(series, list(shapes.values())))
+            else:
+                for instance in shapes.values():
+                    validate_instance(instance)
 
 
 def _entry(series: _Series, instances: list[Resource]) -> Resource:

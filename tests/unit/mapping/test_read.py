@@ -146,6 +146,7 @@ def test_filters(options: dict[str, Any], wanted: bool) -> None:
         ("north", "north", True),
         ("north", "Microsoft.Default", False),
         ("north", None, False),
+        ("Microsoft.Default", None, True),
     ],
 )
 def test_partitions(served: str | None, named: str | None, expected: bool) -> None:

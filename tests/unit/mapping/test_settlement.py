@@ -1,10 +1,12 @@
 """Whose study it is (decision 13)."""
 
+from dataclasses import replace
+
 import pytest
 from dicomcast_consumer.mapping import MappingOptions, Outcome, Resource
 from dicomcast_schemas import Action, State
 
-from tests.unit.mapping.scene import STUDY, Scene, event
+from tests.unit.mapping.scene import STUDY, Scene, change, event
 
 OTHER = "1.2.3.1.2"
 REPORT = MappingOptions(patient_conflict="report")
@@ -151,3 +153,15 @@ def test_a_placeholder_gives_way_to_a_patient_and_not_the_other_way_round() -> N
     assert _subject(scene) == "P1"
     assert scene.send(event(3, instance="1.2.3.1.3", PatientID=None)).outcome is Outcome.UPDATE
     assert (_subject(scene), scene.rejected, len(_uids(scene))) == ("P1", [], 3)
+
+
+def test_what_cannot_be_made_valid_is_rejected_alone_and_the_change_before_stands_in() -> None:
+    good, bad = change(1, InstanceNumber=1), change(2, InstanceNumber=2)
+    assert bad.instance is not None
+    bad = replace(bad, instance=replace(bad.instance, number=-1))  # a fault of the mapping, not of any data set
+    scene = Scene()
+    scene.apply([good, bad, change(3, instance=OTHER)])
+    assert scene.rejected == ["map.invalid_resource"]
+    assert _uids(scene) == ["1.2.3.1.1", OTHER]
+    assert scene.series()["instance"][0]["number"] == 1
+    assert Scene().apply([bad]).outcome is Outcome.NOTHING

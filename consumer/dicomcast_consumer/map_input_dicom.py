@@ -18,6 +18,8 @@ __all__ = ["data_set_json", "is_dicom", "read_dicom"]
 
 _BULK: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "US or OW", "US or SS or OW"})
 _IDENTITY: Final = ("00080016", "00080018", "0020000D")
+_NUMBERS: Final = ("IS", "DS")
+"""Passed on as the text they are (the DICOM JSON model allows it, PS3.18 F.2.3): pydicom makes 1 of an IS of 1.5."""
 _MAX_TEXT: Final = 65_536
 """Longer values are bulk data for our purpose, whatever their VR (UT, LT of encapsulated documents)."""
 
@@ -61,17 +63,19 @@ def _element(data_set: Dataset, tag: BaseTag) -> dict[str, Any] | None:
             return None
         if element.VR == "SQ":
             return {"vr": "SQ", "Value": [data_set_json(item) for item in element.value or ()]}
+        if element.VR in _NUMBERS and isinstance(raw, RawDataElement):
+            return _as_text(raw, element.VR)
         return dict(element.to_json_dict(bulk_data_element_handler=None, bulk_data_threshold=_MAX_TEXT))
     except Exception:  # likewise
-        return _as_text(raw)
+        return _as_text(raw) if isinstance(raw, RawDataElement) else None
 
 
 def _is_long(element: DataElement) -> bool:
     return isinstance(element.value, str | bytes) and len(element.value) > _MAX_TEXT
 
 
-def _as_text(raw: object) -> dict[str, Any] | None:
-    if not isinstance(raw, RawDataElement) or not raw.value or raw.VR in _BULK or len(raw.value) > _MAX_TEXT:
+def _as_text(raw: RawDataElement, vr: str | None = None) -> dict[str, Any] | None:
+    if not raw.value or raw.VR in _BULK or len(raw.value) > _MAX_TEXT:
         return None
     values = raw.value.decode("latin-1").rstrip(" \0").split("\\")
-    return {"vr": raw.VR or "UN", "Value": values}
+    return {"vr": vr or raw.VR or "UN", "Value": values}

@@ -13,24 +13,28 @@ rejected group is taken apart study by study, a rejected study half by half, unt
 
 import asyncio
 import random
+import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Final, Protocol
 
 import structlog
 from dicomcast_runtime.backoff import full_jitter
+from dicomcast_runtime.errors import StopError
 
 from .bundle import check_answers, transaction_bundle
 from .deletion import delete_study
-from .errors import ConflictError, NotProvenError, RejectedError, RetryableError, SystemicError
+from .errors import ConflictError, ConsumerError, NotProvenError, RejectedError, RetryableError, SystemicError
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .group import Group
 from .keyed_locks import KeyedLocks
 from .lanes import Run
 from .mapping import InstanceChange, Kind, MappingOptions
-from .plan import Plan, Rejection, StudyWork, plan_studies
+from .plan import FhirState, Plan, Rejection, StudyWork, plan_studies
 from .reader import EventReader
 from .record import Record
 
@@ -74,9 +78,11 @@ class StudyApplier:
         prove: Prove,
         options: MappingOptions,
         least_wait_s: float = 0.5,
+        stuck_after_s: float = 900.0,
     ) -> None:
-        """`least_wait_s`: the shortest back-off after an outage."""
+        """`least_wait_s`: the shortest back-off after an outage. `stuck_after_s`: see `_give_up_when_alone`."""
         self._least_wait_s = least_wait_s
+        self._stuck_after_s = stuck_after_s
         self._events = events
         self._reader = fhir
         self._fhir = fhir.client
@@ -129,10 +135,17 @@ class StudyApplier:
         for attempt in range(1_000_000):
             try:
                 return await self._events.read(record)
-            except RetryableError as error:
+            except (ConsumerError, StopError) as error:
+                if not isinstance(error, RetryableError):
+                    raise
                 if attempt in (0, 10):
                     log.warning("an event cannot be read yet; its study waits", reason=str(error))
                 await asyncio.sleep(self._wait_s(attempt, error))
+            except Exception as error:  # a defect, likewise
+                rejection = _defect(error)
+                if self._gate.blames_the_study(record.lane, rejection):
+                    raise rejection from error
+                await asyncio.sleep(self._wait_s(attempt, None))
         raise AssertionError("unreachable")
 
     def _work(self, events: _Events) -> StudyWork | None:
@@ -172,6 +185,7 @@ class StudyApplier:
     async def _attempts(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
         lane = works[0].study_instance_uid.encode()
         failures = conflicts = 0
+        begun_s = time.monotonic()
         while True:
             try:
                 async with self._gate.attempt(lane):
@@ -187,11 +201,19 @@ class StudyApplier:
                 await asyncio.sleep(self._wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
                 if len(works) > 1:
                     return await self._apart(group, works)
+                self._give_up_when_alone(lane, begun_s, error)
+
+    def _give_up_when_alone(self, lane: bytes, begun_s: float, error: Exception) -> None:
+        """A study that fails for so long while others go through is no outage: the event that does it is looked for."""
+        stuck = time.monotonic() - begun_s > self._stuck_after_s
+        if stuck and self._gate.others_succeed(lane, begun_s):
+            text = f"it alone has failed for {self._stuck_after_s:.0f} s while other studies went through: {error}"
+            raise RejectedError("fhir", "fhir.unavailable", text)
 
     async def _attempt(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
         async with self._locks.held(self._reader.shared(works)):
             state = await self._reader.read(works)
-            plan = plan_studies(works, state, options=self._options)
+            plan = self._plan(works, state)
             if plan.writes:
                 await self._prove(group.partition)
                 with group.writing():
@@ -199,6 +221,12 @@ class StudyApplier:
             for slug, count in plan.reports.items():
                 log.warning("reported", what=slug, studies=count)
             return list(plan.rejections)
+
+    def _plan(self, works: Sequence[StudyWork], state: FhirState) -> Plan:
+        try:
+            return plan_studies(works, state, options=self._options)
+        except Exception as error:  # a defect: the one event that meets it becomes a dead letter, the feed goes on
+            raise _defect(error) from error
 
     async def _write(self, plan: Plan) -> None:
         if plan.entries:
@@ -224,3 +252,11 @@ class StudyApplier:
         asked_s = (error.retry_after_s if error is not None else None) or 0.0
         jitter_s = full_jitter(attempt, least_s=self._least_wait_s, most_s=60.0, uniform=random.uniform)
         return max(jitter_s, min(asked_s, 300.0))
+
+
+def _defect(error: Exception) -> RejectedError:
+    """A bug of ours as a rejection: where it is, and nothing of what it was about."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    log.error("defect of dicomcast: please report it", error=type(error).__name__, where=where)
+    return RejectedError("map", "map.defect", f"a defect of dicomcast ({type(error).__name__} at {where}): report it")

@@ -42,6 +42,12 @@ class ConsumerSection(Section):
     drain_s: float = Field(
         default=20.0, gt=0, description="Seconds that writes under way get when a partition moves to another member."
     )
+    stuck_after_s: float = Field(
+        default=900.0,
+        gt=0,
+        description="Seconds after which a study that alone fails, while others go through, is taken apart to find the "
+        "event that does it; that one becomes a dead letter.",
+    )
     check_topics: bool = Field(default=True, description="Whether topic and dead-letter topic are compared at start.")
 
 

@@ -3,58 +3,94 @@
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator
+from typing import Final
 
 import structlog
 
 from .breaker import Breaker, BreakerState
-from .errors import RetryableError, SystemicError
+from .errors import RejectedError, RetryableError, SystemicError
+from .rejection_guard import RejectionGuard
 
 __all__ = ["Gate"]
 
 log = structlog.get_logger("dicomcast.fhir")
 
+_NAMED_FAULTS: Final = ("fhir.multiple_matches", "fhir.unavailable")
+"""Rejections that can only be the study's own fault."""
+
 
 class Gate:
     """Lets attempts through while the FHIR server works; one at a time while it is being tried."""
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self, breaker: Breaker, guard: RejectionGuard) -> None:
         self._breaker = breaker
+        self._guard = guard
         self._changed = asyncio.Event()
         self._reason = ""
+        self._successes: OrderedDict[bytes, float] = OrderedDict()
 
     @property
     def state(self) -> BreakerState:
         """Closed while the FHIR server works."""
         return self._breaker.state
 
+    def others_succeed(self, lane: bytes, since_s: float) -> bool:
+        """Whether another study has gone through after that time: then it is not an outage."""
+        return any(at_s > since_s for other, at_s in self._successes.items() if other != lane)
+
     @contextlib.asynccontextmanager
     async def attempt(self, lane: bytes) -> AsyncIterator[None]:
-        """Waits until a request may go; the block is one attempt. A RetryableError or SystemicError that leaves it
-        counts against the server, anything else (also a rejection) is the answer of a server that works."""
+        """Waits until a request may go; the block is one attempt at a study, or several.
+
+        A RetryableError or SystemicError that leaves it counts against the server, and so does a RejectedError while
+        most studies are refused, which then leaves as SystemicError. Anything else is an answer of a server that works.
+        """
         await self._enter()
         before = self._breaker.state
+        reason = ""
         try:
             yield
+            self._succeed(lane)
+        except RejectedError as error:
+            if not self.blames_the_study(lane, error):
+                reason = f"most studies are refused ({error.code}): check the settings and the FHIR server"
+                self._breaker.trip(time.monotonic())
+                raise SystemicError(reason) from error
+            self._breaker.succeeded()
+            raise
         except SystemicError as error:
+            reason = str(error)
             self._breaker.trip(time.monotonic())
-            self._note(before, str(error))
             raise
         except RetryableError as error:
+            reason = str(error)
             self._breaker.failed(lane, time.monotonic())
-            self._note(before, str(error))
             raise
         except asyncio.CancelledError:
             self._breaker.abandoned(time.monotonic())
-            self._note(before, "")
             raise
         except BaseException:
             self._breaker.succeeded()
-            self._note(before, "")
             raise
-        else:
-            self._breaker.succeeded()
-            self._note(before, "")
+        finally:
+            self._note(before, reason)
+
+    def _succeed(self, lane: bytes) -> None:
+        self._breaker.succeeded()
+        self._guard.accepted(lane)
+        self._successes[lane] = time.monotonic()
+        self._successes.move_to_end(lane)
+        while len(self._successes) > 2:  # one of two is another study's
+            self._successes.popitem(last=False)
+
+    def blames_the_study(self, lane: bytes, error: RejectedError) -> bool:
+        """Notes the rejection; False when most studies are refused, so that it must not count."""
+        if error.code in _NAMED_FAULTS:
+            return True
+        self._guard.refused(lane)
+        return not self._guard.suspicious
 
     async def _enter(self) -> None:
         while (delay_s := self._breaker.delay_s(time.monotonic())) != 0:

@@ -26,6 +26,7 @@ from .handover import HandedOver
 from .mapping import SourceProfile
 from .outbox import Outbox
 from .reader import EventReader, FeedSource
+from .rejection_guard import RejectionGuard
 from .source import Bounds, Source
 from .topics import check_topics
 from .watchdog import Watchdog
@@ -82,9 +83,10 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         ),
         fhir=FhirReader(fhir),
         letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
-        gate=Gate(Breaker()),
+        gate=Gate(Breaker(), RejectionGuard()),
         prove=worker.commits.prove,
         options=settings.mapping,
+        stuck_after_s=consumer.stuck_after_s,
     )
     watchdog = Watchdog(
         {"kafka thread": lambda: source.polled_at_s, "event loop": lambda: worker.beat_at_s},

@@ -15,6 +15,7 @@ from dicomcast_consumer.gate import Gate
 from dicomcast_consumer.mapping import MappingOptions, SourceProfile
 from dicomcast_consumer.outbox import Outbox
 from dicomcast_consumer.reader import EventReader, FeedSource
+from dicomcast_consumer.rejection_guard import RejectionGuard
 from dicomcast_consumer.worker import Limits, Worker
 
 from tests.fakes.events import FEED
@@ -68,6 +69,7 @@ async def running_member(
     dicomweb: str = DICOMWEB,
     partitions: int = 1,
     assign: bool = True,
+    stuck_after_s: float = 900.0,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     source = FakeSource(limits=limits, partitions=partitions)
@@ -79,10 +81,11 @@ async def running_member(
             events=EventReader(feeds=feeds, options=options, schema_by_id=None),
             fhir=FhirReader(FhirClient(fhir)),
             letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g", least_wait_s=0.01),
-            gate=Gate(Breaker(least_s=0.01, most_s=0.05)),
+            gate=Gate(Breaker(least_s=0.01, most_s=0.05), RejectionGuard()),
             prove=source.worker.commits.prove,
             options=options,
             least_wait_s=0.01,
+            stuck_after_s=stuck_after_s,
         )
         task = asyncio.create_task(source.worker.run(applier))
         if assign:

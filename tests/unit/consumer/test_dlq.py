@@ -1,0 +1,112 @@
+"""A dead letter as a person sees it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dicomcast_consumer.dead_letter import letter_headers
+from dicomcast_consumer.dlq import Filters, as_document, event_document, parse_position, read_letter, verdict
+from dicomcast_consumer.errors import RejectedError
+from dicomcast_consumer.mapping import MappingOptions, SourceProfile
+from dicomcast_consumer.record import Record
+from dicomcast_schemas import DicomChangeEvent
+from dicomcast_schemas.topic import METADATA, METADATA_TOO_LARGE
+
+from tests.fakes.events import FEED, create, delete, record
+
+FAILED_AT = datetime(2026, 5, 1, 6, tzinfo=UTC)
+PROFILE = SourceProfile(feed=FEED, dicomweb_url="https://pacs.example/dicomweb")
+
+
+def letter(event: DicomChangeEvent, *, code: str = "map.patient_id_missing", status: int | None = None) -> Record:
+    """As the consumer writes it, at 2:7 of the dead-letter topic."""
+    source = record(event, offset=41, partition=2)
+    error = RejectedError(code.split(".")[0], code, "the data set has no PatientID (0010,0020)", status)
+    headers = letter_headers(source, error, group="g", failed_at=FAILED_AT)
+    return replace(source, topic="t.g.dlq", offset=7, headers=headers)
+
+
+def now(kept: Record, options: MappingOptions | None = None, profile: SourceProfile | None = PROFILE) -> str:
+    profiles = {} if profile is None else {FEED: profile}
+    return verdict(kept, profiles=profiles, options=options or MappingOptions(), schema_by_id=None)
+
+
+def test_a_letter_by_its_headers() -> None:
+    assert as_document(read_letter(letter(create(9, "1.2", "1.2.3"), code="fhir.refused", status=422))) == {
+        "position": "2:7",
+        "study_instance_uid": "1.2",
+        "feed": "main",
+        "sequence": 9,
+        "reason": "fhir",
+        "code": "fhir.refused",
+        "text": "the data set has no PatientID (0010,0020)",
+        "http_status": 422,
+        "attempts": 1,
+        "failed_at": "2026-05-01T06:00:00.000000Z",
+        "source": "dicom.changes.v1[2]@41",
+    }
+
+
+def test_a_record_that_is_no_letter_of_ours_is_shown_all_the_same() -> None:
+    bare = replace(record(create(9, "1.2", "1.2.3"), offset=0), headers=(("dlq.attempts", b"many"),), key=None)
+    shown = read_letter(bare)
+    assert (shown.study_instance_uid, shown.sequence, shown.code, shown.attempts, shown.failed_at) == (
+        *("", None, "", 0),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "matches"),
+    [
+        (Filters(), True),
+        (Filters(study="1.2"), True),
+        (Filters(study="1.2.3"), False),
+        (Filters(code="map.patient_id_missing"), True),
+        (Filters(code="map"), True),
+        (Filters(code="map.patient"), False),
+        (Filters(code="fhir"), False),
+        (Filters(since=FAILED_AT), True),
+        (Filters(since=FAILED_AT + timedelta(seconds=1)), False),
+        (Filters(study="1.2", code="fhir"), False),
+    ],
+)
+def test_filters(filters: Filters, matches: bool) -> None:
+    assert filters.match(read_letter(letter(create(9, "1.2", "1.2.3")))) is matches
+
+
+def test_the_event_is_shown_without_patient_data() -> None:
+    event = replace(create(9, "1.2", "1.2.3"), file_path="doe/jane/1.dcm")
+    shown = json.dumps(event_document(event))
+    assert "Doe" not in shown
+    assert "P1" not in shown
+    assert "jane" not in shown
+    assert json.loads(shown)["metadata_bytes"] == len(event.metadata or "")
+
+
+def test_what_the_mapping_says_now() -> None:
+    without = create(9, "1.2", "1.2.3", patient_id=None)
+    assert now(letter(without)).startswith("rejected again: map.patient_id_missing")
+    assert now(letter(without), MappingOptions(missing_patient_id="placeholder")) == "mapped: upsert"
+    assert now(letter(delete(9, "1.2", "1.2.3"))) == "mapped: remove"
+    assert "leaving out PatientSex" in now(letter(create(9, "1.2", "1.2.3", sex="D")))
+
+
+def test_what_the_mapping_cannot_say() -> None:
+    kept = letter(create(9, "1.2", "1.2.3"))
+    assert "not configured" in now(kept, profile=None)
+    assert "cannot be decoded" in now(replace(kept, value=b"damaged"))
+    assert "upgrade this reader" in now(replace(kept, value=b"\xc3\x01" + bytes(8)))
+    other = replace(create(9, "1.2", "1.2.3"), partition_name="other")
+    assert "data partition 'other'" in now(letter(other))
+    left_out = letter(replace(create(9, "1.2", "1.2.3"), metadata=None))
+    left_out = replace(left_out, headers=(*left_out.headers, (METADATA, METADATA_TOO_LARGE.encode())))
+    assert "WADO-RS" in now(left_out)
+
+
+def test_positions() -> None:
+    assert parse_position("2:7") == (2, 7)
+    for text in ("7", "a:b", "2:-7", "2:7:1"):
+        with pytest.raises(ValueError, match="PARTITION:OFFSET"):
+            parse_position(text)

@@ -1,0 +1,102 @@
+"""Faults that are not what they look like: every study refused, one study that never goes through, a defect of ours."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from dicomcast_consumer import apply
+from dicomcast_consumer.worker import Limits
+from dicomcast_schemas.topic import DeadLetterHeader, text_headers
+
+from tests.fakes.events import create, record
+from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.member import Member, eventually, running_member
+
+ONE_BY_ONE = Limits(commit_every_s=0.02, max_runs=1)
+
+
+@pytest.fixture
+def fhir() -> Iterator[RunningFhirServer]:
+    with fhir_server() as server:
+        yield server
+
+
+def codes(member: Member) -> list[str]:
+    return [text_headers(letter.headers)[DeadLetterHeader.ERROR_CODE] for letter in member.source.letters]
+
+
+def test_a_server_that_refuses_every_study_does_not_flush_the_topic(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url, limits=ONE_BY_ONE) as member:
+            fhir.faults.answer(422, times=None, when=lambda seen: b'"transaction"' in seen.body)
+            events = [create(n, f"1.{n}", f"1.{n}.1", patient_id=f"P{n}") for n in range(1, 41)]
+            member.source.produce([record(event, offset=n) for n, event in enumerate(events)])
+            await eventually(lambda: len(fhir.journal.writes()) > 30, member.task)
+            before = len(codes(member))
+            assert before < 10
+            fhir.faults.clear()
+            await member.committed(40)
+            assert len(await member.studies()) == 40 - before
+
+    asyncio.run(scenario())
+
+
+def test_one_event_that_always_fails_is_found_while_others_go_through(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url, limits=ONE_BY_ONE, stuck_after_s=0.3) as member:
+            fhir.faults.answer(500, times=None, when=lambda seen: b'"1.1.2"' in seen.body)
+            bad = [create(n, "1.1", f"1.1.{n}") for n in (1, 2, 3)]
+            member.source.produce([record(event, offset=n) for n, event in enumerate(bad)])
+            offset = 3
+            while not member.source.letters:
+                event = create(10 + offset, f"1.{10 + offset}", f"1.{10 + offset}.1", patient_id=f"P{offset}")
+                member.source.produce([record(event, offset=offset)])
+                offset += 1
+                await asyncio.sleep(0.1)
+                assert offset < 300
+            await member.committed(offset)
+            assert codes(member) == ["fhir.unavailable"]
+            found = {i["uid"] for s in await member.studies() for r in s["series"] for i in r["instance"]}
+            assert {"1.1.1", "1.1.3"} <= found
+
+    asyncio.run(scenario())
+
+
+def test_an_outage_is_never_taken_for_one_bad_event(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url, limits=ONE_BY_ONE, stuck_after_s=0.1) as member:
+            fhir.faults.answer(500, times=None)
+            events = [create(n, f"1.{n}", f"1.{n}.1") for n in range(1, 5)]
+            member.source.produce([record(event, offset=n) for n, event in enumerate(events)])
+            await asyncio.sleep(1.5)
+            assert codes(member) == []
+            fhir.faults.clear()
+            await member.committed(4)
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_of_ours_costs_the_one_event_that_meets_it(
+    fhir: RunningFhirServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_studies = apply.plan_studies
+
+    def defective(works: Any, state: Any, *, options: Any) -> Any:
+        if any(change.sop_instance_uid == "1.1.2" for work in works for change in work.changes):
+            raise KeyError("a patient's name")
+        return plan_studies(works, state, options=options)
+
+    monkeypatch.setattr(apply, "plan_studies", defective)
+
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            events = [create(n, "1.1", f"1.1.{n}") for n in (1, 2, 3)]
+            member.source.produce([record(event, offset=n) for n, event in enumerate(events)])
+            await member.committed(3)
+            assert codes(member) == ["map.defect"]
+            text = text_headers(member.source.letters[0].headers)[DeadLetterHeader.ERROR_MESSAGE]
+            assert "KeyError" in text
+            assert "name" not in text
+
+    asyncio.run(scenario())

@@ -1,3 +1,3 @@
-"""What every test may use: the real servers (tests/services/fixtures.py)."""
+"""What every test may use: the real servers (tests/services) and the sandbox's (tests/fakes)."""
 
-pytest_plugins = ["tests.services.fixtures"]
+pytest_plugins = ["tests.services.fixtures", "tests.fakes.fixtures"]

@@ -1,32 +1,19 @@
 """Kafka away, frozen, and back; producer and consumer as processes between the sandbox's DICOM and FHIR servers."""
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 from dicomcast_schemas import decode
 from pydicom.uid import generate_uid
 
-from tests.fakes.dicom_server import DicomServer, dicom_server
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.dicom_server import DicomServer
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, Running, eventually
 from tests.integration.instances import store_instances
 from tests.services.peers import KafkaBroker
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
-
-
-@pytest.fixture
-def dicom() -> Iterator[DicomServer]:
-    with dicom_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -10,22 +10,10 @@ from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_schemas import SCHEMA_JSON
 from pydicom.uid import generate_uid
 
-from tests.fakes.dicom_server import DicomServer, dicom_server
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.dicom_server import DicomServer
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, eventually
 from tests.integration.instances import store_instances
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
-
-
-@pytest.fixture
-def dicom() -> Iterator[DicomServer]:
-    with dicom_server() as server:
-        yield server
 
 
 @pytest.fixture

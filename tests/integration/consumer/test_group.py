@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -12,14 +12,8 @@ from dicomcast_schemas import DicomChangeEvent, encode
 from dicomcast_schemas.topic import event_headers, partition_for, record_key
 
 from tests.fakes.events import create, delete
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, Running, eventually
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,23 +1,15 @@
 """What stops a consumer at its start, said in one error; and what a backlog costs."""
 
-from collections.abc import Iterator
-
 import orjson
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.fakes.events import create
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, eventually
 from tests.integration.consumer.test_group import produce, studies
 
 CAPABILITY = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server"}]}
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The DELETE of a study that someone just wrote to (HAPI's DELETE is not conditional)."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,7 +9,7 @@ from dicomcast_consumer.deletion import delete_study
 from dicomcast_consumer.errors import ConflictError
 from dicomcast_consumer.fhir_client import FhirClient
 
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.fhir_server import RunningFhirServer
 
 SERIES = [{"uid": "1.2.1", "modality": {"code": "CT"}, "instance": [{"uid": "1.2.1.1", "sopClass": {"code": "x"}}]}]
 
@@ -23,12 +22,6 @@ class Racing(FhirClient):
         assert found is not None
         await self.put({**found, "series": SERIES})
         return found
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
 
 
 def emptied_study(base_url: str) -> str:

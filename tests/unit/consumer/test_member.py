@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,14 +11,8 @@ from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 
 from tests.fakes.events import create, delete, record, update
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.member import eventually, running_member
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
 
 
 def test_events_become_patient_endpoint_and_study(fhir: RunningFhirServer) -> None:

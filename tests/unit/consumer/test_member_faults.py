@@ -1,7 +1,6 @@
 """Faults that are not what they look like: every study refused, one study that never goes through, a defect of ours."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,16 +9,10 @@ from dicomcast_consumer.worker import Limits
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 
 from tests.fakes.events import create, record
-from tests.fakes.fhir_server import RunningFhirServer, fhir_server
+from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.member import Member, eventually, running_member
 
 ONE_BY_ONE = Limits(commit_every_s=0.02, max_runs=1)
-
-
-@pytest.fixture
-def fhir() -> Iterator[RunningFhirServer]:
-    with fhir_server() as server:
-        yield server
 
 
 def codes(member: Member) -> list[str]:

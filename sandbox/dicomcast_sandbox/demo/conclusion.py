@@ -18,6 +18,12 @@ __all__ = ["conclude", "who_is_real"]
 _MOCK: Final = "stand-in: librdkafka's mock cluster; it proves nothing about exactly-once"
 _STAND_IN: Final = "stand-in of dicomcast-sandbox, in memory"
 _REAL: Final = "yours"
+_COMMANDS: Final = (
+    "dicomcast-consumer status",
+    "dicomcast-consumer dlq list",
+    "dicomcast-consumer replay plan --to earliest",
+    "dicomcast-producer cursor show",
+)
 
 
 def who_is_real(wiring: Wiring, pids: Mapping[str, int]) -> list[tuple[str, str, str]]:
@@ -43,34 +49,35 @@ def conclude(report: Report, story: Story, snapshot: Snapshot, wiring: Wiring, r
         report.line(text)
     report.line()
     report.title("To look further")
+    report.table(_urls(wiring))
     if options.keep:
-        _commands(report, wiring, run_dir)
+        report.line(f"  . {_env_file(wiring, run_dir)}; PATH={Path(sys.executable).parent}:$PATH")
+        report.line(f"  logs: {run_dir}")
     else:
-        report.line("  dicomcast-sandbox demo --keep   leaves everything running and prints commands and URLs")
+        report.line("  with --keep everything keeps running, and these show more:")
+    for command in _COMMANDS:
+        report.line(f"  {command}")
     _left_behind(report, wiring)
 
 
-def _commands(report: Report, wiring: Wiring, run_dir: Path) -> None:
-    env_file = run_dir / "demo.env"
+def _urls(wiring: Wiring) -> list[tuple[str, str]]:
+    """What answers after the end of the demo, or while it is kept."""
+    options = wiring.options
+    urls = [("change feed", f"{wiring.change_feed_url}/v1/changefeed", options.dicomweb_url)]
+    if options.dicomweb_url is None:
+        urls.append(("DICOM server, for people", f"{wiring.change_feed_url}/", None))
+    urls.append(("studies in FHIR", f"{wiring.fhir_url}/ImagingStudy", options.fhir_url))
+    if options.fhir_url is None:
+        urls.append(("FHIR server, for people", wiring.fhir_url.removesuffix("fhir"), None))
+    return [(name, url) for name, url, given in urls if given is not None or options.keep]
+
+
+def _env_file(wiring: Wiring, run_dir: Path) -> Path:
+    """The settings of the line for a shell, without a secret."""
+    path = run_dir / "demo.env"
     values = {**wiring.variables(), **wiring.variables_of_consumer()}
-    env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
-    bin_dir = Path(sys.executable).parent
-    front_pages = {
-        "FHIR server, for people": None if wiring.options.fhir_url else wiring.fhir_url.removesuffix("/fhir") + "/",
-        "DICOM server, for people": None if wiring.options.dicomweb_url else wiring.change_feed_url + "/",
-        "studies in FHIR": f"{wiring.fhir_url}/ImagingStudy",
-        "change feed": f"{wiring.change_feed_url}/v1/changefeed",
-    }
-    report.table([(name, url) for name, url in front_pages.items() if url])
-    for command in (
-        f". {env_file}; PATH={bin_dir}:$PATH",
-        "dicomcast-consumer status",
-        "dicomcast-consumer dlq list",
-        "dicomcast-consumer replay plan --to earliest",
-        "dicomcast-producer cursor show",
-    ):
-        report.line(f"  {command}")
-    report.line(f"  logs: {run_dir}")
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    return path
 
 
 def _left_behind(report: Report, wiring: Wiring) -> None:

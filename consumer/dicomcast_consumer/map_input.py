@@ -67,7 +67,7 @@ def _of_folder(folder: str, feed: str) -> Iterator[InputEvent | InputRejection]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(parent, name)
-            if not name.startswith(".") and name not in _NOT_INSTANCES and _is_regular(path):
+            if not name.startswith(".") and name not in _NOT_INSTANCES and _is_regular(path) and not _is_output(path):
                 yield from _of_file(path, feed)
     for error in problems:
         yield InputRejection(Place(str(error.filename)), "input.unreadable", error.strerror or type(error).__name__)
@@ -80,8 +80,23 @@ def _is_regular(path: str) -> bool:
         return True  # so that opening it says what is wrong
 
 
+def _is_output(path: str) -> bool:
+    """Whether standard output or standard error goes to this file: reading it would never end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            written, read = os.fstat(stream.fileno()), os.stat(path)
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(read.st_mode) and os.path.samestat(written, read):
+            return True
+    return False
+
+
 def _of_file(path: str, feed: str) -> Iterator[InputEvent | InputRejection]:
     place = Place(path)
+    if _is_output(path):
+        yield InputRejection(place, "input.is_output", "it is the file that this command writes to")
+        return
     try:
         with Path(path).open("rb") as stream:
             if stream.seekable():

@@ -1,33 +1,55 @@
 """The command line as a process: exit codes, one error on standard error, never a traceback."""
 
+import io
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import typer
-from dicomcast_consumer.__main__ import app
+from dicomcast_consumer.__main__ import app, main
 
 DOCS = Path(__file__).parents[3] / "docs" / "consumer-commands.md"
 NOWHERE = {"DICOMCAST_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9"}
 
 
-def run(*args: str, env: dict[str, str] | None = None, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DICOMCAST_")}
-    result = subprocess.run(
-        [sys.executable, "-m", "dicomcast_consumer", *args],
-        env={**clean, **(env or {})},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in result.stderr, result.stderr
-    return result
+@dataclass(frozen=True)
+class Result:
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Run(Protocol):
+    """Runs main() as a process would."""
+
+    def __call__(self, *args: str, env: dict[str, str] | None = None, stdin: str = "") -> Result: ...
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*args: str, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        for name in [name for name in os.environ if name.startswith("DICOMCAST_")]:
+            monkeypatch.delenv(name)
+        for name, value in (env or {}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["dicomcast-consumer", *args])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
 
 
 def commands() -> Iterator[tuple[str, typer.core.TyperCommand]]:
@@ -38,9 +60,9 @@ def commands() -> Iterator[tuple[str, typer.core.TyperCommand]]:
             yield f"{name} {sub_name}".strip(), sub
 
 
-def test_version() -> None:
+def test_version(run: Run) -> None:
     result = run("--version")
-    assert (result.returncode, bool(re.fullmatch(r"dicomcast-consumer \d+\.\d+\.\d+\S*\n", result.stdout))) == (0, True)
+    assert (result.code, bool(re.fullmatch(r"dicomcast-consumer \d+\.\d+\.\d+\S*\n", result.out))) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -58,44 +80,60 @@ def test_version() -> None:
         ("map", "--source-url", "pacs", "-"),
     ],
 )
-def test_a_wrong_command_line_is_64(args: tuple[str, ...]) -> None:
+def test_a_wrong_command_line_is_64(run: Run, args: tuple[str, ...]) -> None:
     stdin = '{"00080018": {"vr": "UI", "Value": ["1.2"]}}'
     result = run(*args, env=NOWHERE, stdin=stdin)
-    assert result.returncode == 64
-    assert result.stderr
+    assert result.code == 64
+    assert result.err
 
 
 @pytest.mark.parametrize("command", ["run", "status", "replay plan --to earliest", "dlq list", "dlq show 0:0"])
-def test_missing_settings_are_named_and_64(command: str) -> None:
+def test_missing_settings_are_named_and_64(run: Run, command: str) -> None:
     result = run(*command.split())
-    assert result.returncode == 64
-    assert result.stderr.startswith("error: ")
-    assert "DICOMCAST_KAFKA" in result.stderr
+    assert result.code == 64
+    assert result.err.startswith("error: ")
+    assert "DICOMCAST_KAFKA" in result.err
 
 
-def test_an_unknown_setting_is_64_for_map_too() -> None:
+def test_an_unknown_setting_is_64_for_map_too(run: Run) -> None:
     result = run("map", "-", env={"DICOMCAST_BOGUS": "1"}, stdin="{}")
-    assert (result.returncode, "DICOMCAST_BOGUS" in result.stderr) == (64, True)
+    assert (result.code, "DICOMCAST_BOGUS" in result.err) == (64, True)
 
 
-def test_a_property_that_librdkafka_does_not_know_is_64() -> None:
+def test_a_property_that_librdkafka_does_not_know_is_64(run: Run) -> None:
     result = run("status", env={**NOWHERE, "DICOMCAST_KAFKA__NO_SUCH_THING": "1"})
-    assert (result.returncode, "no.such.thing" in result.stderr) == (64, True)
+    assert (result.code, "no.such.thing" in result.err) == (64, True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "replay plan --to earliest", "dlq list"])
-def test_kafka_away_is_69(command: str) -> None:
+def test_kafka_away_is_69(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr("dicomcast_consumer.group_admin._TIMEOUT_S", 1.0)
     result = run(*command.split(), env=NOWHERE)
-    assert result.returncode == 69
-    assert result.stderr.startswith("error: ")
+    assert result.code == 69
+    assert result.err.startswith("error: ")
 
 
-def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
+def test_a_bug_is_one_line_without_what_it_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("Doe^Jane")
+
+    monkeypatch.setattr("dicomcast_consumer.map_command.load_settings", broken)
+    result = run("map", "-")
+    assert result.code == 70
+    assert result.err.startswith("error: KeyError at test_cli.py:")
+    assert "Doe" not in result.err
+
+
+def test_a_reader_that_stops_reading_is_no_error_and_what_it_writes_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_text('{"00080018": {"vr": "UI", "Value": ["1.2"]}}')
-    command = f"{sys.executable} -m dicomcast_consumer map {tmp_path} 2>{tmp_path}/err | true"
+    command = f"{sys.executable} -m dicomcast_consumer map {tmp_path} {tmp_path}/err 2>{tmp_path}/err | true"
     subprocess.run(["bash", "-c", command], check=True, timeout=120)
-    assert "Traceback" not in (tmp_path / "err").read_text()
+    reported = (tmp_path / "err").read_text()
+    assert "Traceback" not in reported
+    assert [json.loads(line)["code"] for line in reported.splitlines() if '"code"' in line] == [
+        "map.uid_invalid",
+        "input.is_output",
+    ]
 
 
 def test_every_command_and_option_is_documented() -> None:

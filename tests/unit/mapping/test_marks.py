@@ -1,0 +1,106 @@
+"""The as-of marks, and how queued changes fold."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from dicomcast_consumer.mapping import AS_OF_URL, Kind, Mark, fold, without_marks
+from dicomcast_consumer.mapping.marks import Marks
+from dicomcast_schemas import Action, State
+
+from tests.unit.mapping.scene import Scene, change, event
+
+
+def _mark(sequence: int, feed: str = "pacs", second: int = 0) -> Mark:
+    return Mark(feed=feed, sequence=sequence, timestamp=datetime(2024, 5, 1, 0, 0, second, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "older"),
+    [
+        (_mark(1, second=9), _mark(2, second=1), True),
+        (_mark(2, second=1), _mark(1, second=9), False),
+        (_mark(1), _mark(1), False),
+        (_mark(9, second=1), _mark(1, "other", second=9), True),
+        (_mark(1, second=9), _mark(9, "other", second=1), False),
+        (_mark(1), _mark(2, "other"), True),
+    ],
+)
+def test_within_a_feed_the_sequence_decides_between_feeds_the_time(one: Mark, other: Mark, older: bool) -> None:
+    assert one.older_than(other) is older
+
+
+def test_marks_are_read_as_they_were_written() -> None:
+    marks = Marks({})
+    marks.take("started", _mark(3))
+    marks.take("description", _mark(3))
+    marks.take("subject", _mark(2, "other", second=7))
+    resource: dict[str, Any] = {"meta": {"id": "x", "extension": [{"url": "urn:x", "valueCode": "y"}], "source": "s"}}
+    marks.write(resource)
+    assert [e["url"] for e in resource["meta"]["extension"]] == ["urn:x", AS_OF_URL, AS_OF_URL]
+    assert list(resource["meta"]) == ["id", "extension", "source"]
+    again = Marks(resource)
+    assert again.get("started") == again.get("description") == _mark(3)
+    assert again.get("subject") == _mark(2, "other", second=7)
+    assert again.get("else") is None
+    assert without_marks(resource)["meta"]["extension"] == [{"url": "urn:x", "valueCode": "y"}]
+    assert without_marks({"meta": {"extension": resource["meta"]["extension"][1:]}}) == {}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"feed": "pacs", "sequence": "x", "timestamp": "2024-05-01T00:00:00Z"},
+        {"feed": "pacs", "sequence": "1", "timestamp": "yesterday"},
+        {"feed": "pacs", "sequence": "1", "timestamp": "2024-05-01T00:00:00"},
+    ],
+)
+def test_a_mark_that_is_none_of_ours_counts_as_none(parts: dict[str, str]) -> None:
+    inner = [{"url": url, "valueString": value} for url, value in {**parts, "values": "started"}.items()]
+    assert Marks({"meta": {"extension": [{"url": AS_OF_URL, "extension": inner}]}}).get("started") is None
+
+
+def test_a_newer_mark_is_not_lowered() -> None:
+    marks = Marks({})
+    marks.take("started", _mark(3))
+    marks.take("started", _mark(2))
+    assert marks.get("started") == _mark(3)
+    assert marks.is_older(_mark(2), "started")
+    assert not marks.is_older(_mark(3), "started")
+
+
+def test_marks_of_a_series_that_is_gone_go_with_it() -> None:
+    scene = Scene()
+    scene.send(event(1), event(2, series="1.2.3.2", instance="1.2.3.2.1"))
+    assert scene.study is not None
+    assert Marks(scene.study).get("series/1.2.3.2/modality") is not None
+    scene.send(event(3, action=Action.DELETE, state=State.DELETED, series="1.2.3.2", instance="1.2.3.2.1"))
+    assert Marks(scene.study).get("series/1.2.3.2/modality") is None
+    assert Marks(scene.study).get("series/1.2.3.1/modality") is not None
+
+
+def test_folding_keeps_the_last_of_each_instance_and_what_came_before_it() -> None:
+    gone, other = "1.2.3.1.9", "1.2.3.1.2"
+    runs = fold(
+        [
+            change(4, instance=gone, action=Action.DELETE, state=State.DELETED),
+            change(2),
+            change(1, instance=gone),
+            change(3, instance=other),
+            change(3, instance=other),
+            change(5, action=Action.UPDATE),
+            change(6, instance=other, action=Action.DELETE, state=State.REPLACED),
+        ]
+    )
+    assert [[c.mark.sequence for c in run.changes] for run in runs] == [[3], [1, 4], [2, 5]]
+    assert [run.last.kind for run in runs] == [Kind.UPSERT, Kind.REMOVE, Kind.UPSERT]
+    before = runs[2].without_last()
+    assert before is not None
+    assert before.last.mark.sequence == 2
+    assert before.without_last() is None
+
+
+def test_of_two_feeds_the_later_change_of_an_instance_is_its_last() -> None:
+    (run,) = fold([change(9, feed="a"), change(2, feed="b"), change(3, feed="a")])
+    assert [(c.mark.feed, c.mark.sequence) for c in run.changes] == [("b", 2), ("a", 3), ("a", 9)]

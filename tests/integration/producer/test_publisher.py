@@ -43,20 +43,12 @@ def real(bootstrap: str) -> Peer:
     line = Line(bootstrap=bootstrap)
     line.create_topics()
     kafka = KafkaSettings.model_validate({"bootstrap.servers": bootstrap})
-    return Peer(
+    found = Peer(
         publisher=lambda: KafkaPublisher(kafka, line.topic, transaction_timeout_s=15, max_record_bytes=100_000),
         cursors=CursorReader(kafka, line.topic),
         topic=TopicCheck(Topics(kafka), TopicSettings(name=line.topic, max_record_bytes=100_000), verify=True),
         committed=lambda: sorted(decode(r.value()).sequence for r in read_records(bootstrap, line.topic)),
     )
-
-
-@pytest.fixture(params=["fake", "real"])
-def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
-    if request.param == "fake":
-        yield fake()
-        return
-    found = real(request.getfixturevalue("kafka"))
 
     def ready() -> bool:
         try:
@@ -65,7 +57,15 @@ def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
             return False
 
     eventually(ready)
-    yield found
+    return found
+
+
+@pytest.fixture(params=["fake", "real"])
+def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
+    if request.param == "fake":
+        yield fake()
+        return
+    yield real(request.getfixturevalue("kafka"))
 
 
 def entries(*sequences: int) -> list[FeedEntry]:
@@ -137,3 +137,14 @@ def test_one_that_was_fenced_may_begin_anew(peer: Peer) -> None:
     with pytest.raises(FencedError):
         second.publish(entries(1), cursor_of(peer, 1))
     assert peer.committed() == [1]
+
+
+def test_a_commit_that_times_out_is_committed_again(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is produced again, whatever had become of the commit."""
+    peer = real(kafka)
+    publisher = peer.publisher()
+    publisher.fence()
+    monkeypatch.setattr("dicomcast_producer.publisher._TRY_S", 0.001)
+    for sequence in range(1, 11):
+        publisher.publish(entries(sequence), cursor_of(peer, sequence))
+    assert peer.committed() == list(range(1, 11))

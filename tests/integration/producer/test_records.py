@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 from dicomcast_sandbox.dicom.store import Poison
 from dicomcast_schemas import decode
 from dicomcast_schemas.topic import (

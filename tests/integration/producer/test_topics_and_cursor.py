@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import confluent_kafka
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from dicomcast_producer.cursor import CURSOR_KEY, Cursor, CursorReader, Identity, cursor_json
 from dicomcast_producer.errors import RetryableError
@@ -114,11 +115,11 @@ def test_cursor_set_asks_and_without_an_answer_changes_nothing(line: Bridged) ->
 def test_cursor_set_takes_over_another_identity(line: Bridged) -> None:
     fill(line.dicom.store, range(1, 6))
     command(line, "run", "--exit-when-idle")
-    renamed = {"DICOMCAST_FEED__NAME": "pacs2"}
-    assert "feed: pacs, now pacs2" in command(line, "run", "--exit-when-idle", expect=78, **renamed)
-    command(line, "cursor", "set", "--to", "now", "--yes", **renamed)
+    line.line.env["DICOMCAST_FEED__NAME"] = "pacs2"
+    assert "feed: pacs, now pacs2" in command(line, "run", "--exit-when-idle", expect=78)
+    command(line, "cursor", "set", "--to", "now", "--yes")
     fill(line.dicom.store, [6])
-    command(line, "run", "--exit-when-idle", **renamed)
+    command(line, "run", "--exit-when-idle")
     assert [(e.feed, e.sequence) for e in line.events()][-1] == ("pacs2", 6)
 
 

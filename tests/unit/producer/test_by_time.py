@@ -17,11 +17,10 @@ from tests.fakes.dicom_server import DicomServer
 from tests.unit.producer.feeds import SERIES, STUDY, feed_settings, instance, ticks
 
 T = TypeVar("T")
-NOW = datetime.now(UTC)
 
 
 def ago(seconds: float) -> datetime:
-    return NOW - timedelta(seconds=seconds)
+    return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
 def put(server: DicomServer, *ages_s: float, sequence: int | None = None) -> None:

@@ -108,7 +108,7 @@ def test_a_server_that_hangs(dicom: DicomServer) -> None:
         latest(dicom, timeout_s=0.2)
 
 
-KINDS = {
+KINDS: dict[str, tuple[Access, dict[str, str], dict[str, str]]] = {
     "basic": (Basic("u", "p"), {"username": "u", "password": "p"}, {"password": "wrong"}),
     "bearer": (Bearer("t"), {"token": "t"}, {"token": "wrong"}),
 }
@@ -131,8 +131,7 @@ def oauth2(server: DicomServer, secret: str = "s") -> dict[str, str]:
 
 
 def with_oauth2(access: ClientCredentials, do: Callable[[DicomServer], T]) -> T:
-    narrowed: Access = access
-    with dicom_server(access=narrowed) as server:
+    with dicom_server(access=access) as server:
         fill(server.store, [1])
         return do(server)
 

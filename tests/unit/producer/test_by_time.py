@@ -19,15 +19,12 @@ from tests.unit.producer.feeds import SERIES, STUDY, feed_settings, instance, ti
 T = TypeVar("T")
 
 
-def ago(seconds: float) -> datetime:
-    return datetime.now(UTC) - timedelta(seconds=seconds)
-
-
 def put(server: DicomServer, *ages_s: float, sequence: int | None = None) -> None:
     """Instances that many seconds old."""
+    now = datetime.now(UTC)
     for age_s in ages_s:
         number = server.store.counts()["Create events"] + 1
-        server.store.create(instance(number), ticks=ticks(ago(age_s)), sequence=sequence)
+        server.store.create(instance(number), ticks=ticks(now - timedelta(seconds=age_s)), sequence=sequence)
 
 
 def reading(

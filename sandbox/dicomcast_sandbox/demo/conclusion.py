@@ -44,7 +44,9 @@ def conclude(report: Report, story: Story, snapshot: Snapshot, wiring: Wiring, r
     report.line()
     report.studies(snapshot, story.uids, show_patients=options.show_patients)
     report.line()
-    report.title(f"Dead letter in {dead_letter_topic(wiring.topic, wiring.group)}")
+    report.title(
+        f"Dead letters in {dead_letter_topic(wiring.topic, wiring.group)}: one event, rejected again by the replay"
+    )
     for text in story.letters:
         report.line(text)
     report.line()

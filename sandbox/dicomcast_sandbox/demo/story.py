@@ -48,7 +48,7 @@ class Story:
         self._timeout_s = timeout_s
         self.uids = studies(files.first)
         self.letters: list[str] = []
-        """Lines of `dicomcast-consumer dlq list`."""
+        """Lines of `dicomcast-consumer dlq list` as it was last."""
 
     async def run(self) -> Snapshot:
         """All steps after the start; FHIR at the end."""
@@ -103,7 +103,7 @@ class Story:
             await self._dicom.store([bad])
             await self._until(step, lambda: _now(lambda: self._offsets.count(letters)), lambda count: count > 0)
             await self._until_drained(step)
-            self.letters = (await self._line.command("dicomcast_consumer", "dlq", "list")).splitlines()
+            self.letters = await self._list_letters()
             if not any(_MISSING_PATIENT_ID in text for text in self.letters):
                 raise DifferenceError(f"`dicomcast-consumer dlq list` shows no {_MISSING_PATIENT_ID}: {self.letters}")
             if bad.study in (await self._fhir.read([bad.study])).studies:
@@ -129,8 +129,12 @@ class Story:
             self._line.start_consumer()
             await self._until_drained(step)
             after = await self._snapshot()
+            self.letters = await self._list_letters()
             step.happened(self._verdict(before, after), seen="versions and content in FHIR before and after")
         return after
+
+    async def _list_letters(self) -> list[str]:
+        return (await self._line.command("dicomcast_consumer", "dlq", "list")).splitlines()
 
     def _verdict(self, before: Snapshot, after: Snapshot) -> str:
         """Raises DifferenceError when the replay changed anything; a study with a deletion may have been rewritten."""

@@ -35,7 +35,7 @@ class KafkaSettings(RootModel[dict[str, str]]):
     def _dotted(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        return {str(name).lower().replace("_", "."): _text(v) for name, v in value.items()}
+        return {_property(str(name)): _text(v) for name, v in value.items()}
 
     @model_validator(mode="after")
     def _check(self) -> "KafkaSettings":
@@ -86,6 +86,11 @@ class RegistrySettings(Section):
     user_info: SecretStr | None = Field(default=None, description="`user:password` for basic authentication.")
     ca_file: str | None = Field(default=None, description="CA certificates (PEM) to check the registry by.")
     auto_register: bool = Field(default=True, description="Whether the producer may register its schema at start.")
+
+
+def _property(name: str) -> str:
+    dotted = name.lower().replace("_", ".")
+    return "log_level" if dotted == "log.level" else dotted  # the one property that is written with an underscore
 
 
 def _text(value: object) -> object:

@@ -82,10 +82,11 @@ def test_what_would_break_a_guarantee_is_refused_with_the_reason(name: str) -> N
 
 
 def test_any_other_librdkafka_property_passes_through() -> None:
-    env = ENV | {"DICOMCAST_KAFKA__SSL_CA_LOCATION": "/ca.pem", "DICOMCAST_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512"}
+    env = ENV | {"DICOMCAST_KAFKA__SSL_CA_LOCATION": "/ca.pem", "DICOMCAST_KAFKA__LOG_LEVEL": "6"}
     kafka = load_settings(ConsumerSettings, environ=env).kafka
     assert kafka.root["ssl.ca.location"] == "/ca.pem"
     assert kafka.client(group_id="g")["group.id"] == "g"
+    assert kafka.client()["log_level"] == "6"
 
 
 def test_a_secret_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:

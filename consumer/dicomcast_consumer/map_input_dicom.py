@@ -20,6 +20,9 @@ _BULK: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", 
 _IDENTITY: Final = ("00080016", "00080018", "0020000D")
 _NUMBERS: Final = ("IS", "DS")
 """Passed on as the text they are (the DICOM JSON model allows it, PS3.18 F.2.3): pydicom makes 1 of an IS of 1.5."""
+_GROUPS: Final = frozenset({0x08, 0x10, 0x12, 0x18, 0x20, 0x32, 0x38, 0x40, 0x42, 0x54, 0x70, 0x88})
+"""Identification, patient, acquisition, relationship, procedure, presentation, storage: without pixels, private groups
+and plans, whose conversion takes most of the time."""
 _MAX_TEXT: Final = 65_536
 """Longer values are bulk data for our purpose, whatever their VR (UT, LT of encapsulated documents)."""
 
@@ -44,10 +47,10 @@ def read_dicom(stream: IO[bytes], place: Place, *, feed: str) -> InputEvent | In
 
 
 def data_set_json(data_set: Dataset) -> dict[str, Any]:
-    """The DICOM JSON model (PS3.18 annex F) of the data set without bulk data and group lengths."""
+    """The DICOM JSON model (PS3.18 annex F) of what a mapping may read: no bulk data, no private attributes."""
     found: dict[str, Any] = {}
     for tag in sorted(data_set.keys()):
-        if tag.element == 0 or tag.group < 8:
+        if tag.element == 0 or tag.group not in _GROUPS:
             continue
         element = _element(data_set, tag)
         if element is not None:

@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dicomcast_consumer.mapping
 import pydicom
 import pydicom.data
 import pytest
@@ -16,6 +18,7 @@ from dicomcast_schemas import Action, DicomChangeEvent, State
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
+from pydicom.datadict import keyword_for_tag
 
 from tests.fakes.events import metadata
 
@@ -69,6 +72,17 @@ def test_a_value_that_pydicom_would_change_stays_as_it_is() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert data_set_json(data_set)["00200011"]["Value"] == ["1.5"]
+
+
+def test_every_attribute_that_the_mapping_reads_is_converted() -> None:
+    sources = Path(dicomcast_consumer.mapping.__file__).parent.glob("*.py")
+    tags = {tag for source in sources for tag in re.findall(r'"([0-9A-F]{8})"', source.read_text(encoding="utf-8"))}
+    known = {tag for tag in tags if keyword_for_tag(int(tag, 16))}
+    assert {"00100020", "0040A043"} <= known
+    data_set = pydicom.Dataset()
+    for tag in known:
+        data_set.add_new(int(tag, 16), "LO", "x")
+    assert set(data_set_json(data_set)) == known
 
 
 def test_a_folder_is_read_by_name_without_what_is_no_instance(tmp_path: Path) -> None:

@@ -281,3 +281,15 @@ def test_a_modality_known_later_takes_the_place_of_an_unknown_or_missing_one() -
     scene.send(event(4, Modality="ZZ"))
     assert scene.series()["modality"] == {"system": DCM, "code": "MR"}
     assert _study(scene)["modality"] == [{"system": DCM, "code": "MR"}]
+
+
+def test_an_accession_number_is_known_by_its_type_not_by_a_number_alone() -> None:
+    scene = Scene()
+    scene.send(event(1))
+    accession = {"coding": [{"code": "ACSN"}]}
+    _study(scene)["identifier"].append({"system": "https://ris.example/visit", "value": "A1"})
+    scene.send(event(2, AccessionNumber="A1"))
+    assert [i["value"] for i in _study(scene)["identifier"]] == [f"urn:oid:{STUDY}", "A1", "A1"]
+    _study(scene)["identifier"].append({"type": accession, "system": "https://ris.example/acsn", "value": "A2"})
+    scene.send(event(3, instance=OTHER, AccessionNumber="A2"))
+    assert [i["value"] for i in _study(scene)["identifier"]].count("A2") == 1

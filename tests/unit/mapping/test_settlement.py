@@ -165,3 +165,11 @@ def test_what_cannot_be_made_valid_is_rejected_alone_and_the_change_before_stand
     assert _uids(scene) == ["1.2.3.1.1", OTHER]
     assert scene.series()["instance"][0]["number"] == 1
     assert Scene().apply([bad]).outcome is Outcome.NOTHING
+
+
+def test_one_number_of_two_systems_is_two_patients() -> None:
+    scene = Scene()
+    scene.send(event(1))
+    scene.patient["identifier"] = [{"system": "https://elsewhere.example/mrn", "value": "P1"}]
+    scene.send(event(2, instance=OTHER))
+    assert scene.rejected == ["map.patient_conflict"]

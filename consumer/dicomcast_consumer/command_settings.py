@@ -9,9 +9,9 @@ from dicomcast_runtime.settings import ProcessSettings
 from pydantic import Field
 
 from .config import ConsumerSection, SourceSection
-from .mapping import MappingOptions, SourceProfile
+from .mapping import MappingOptions
 
-__all__ = ["ConfigFile", "GroupSettings", "LetterSettings", "MapSettings", "source_profile"]
+__all__ = ["ConfigFile", "GroupSettings", "LetterSettings", "MapSettings"]
 
 ConfigFile = Annotated[
     Path | None,
@@ -46,15 +46,3 @@ class LetterSettings(GroupSettings):
     registry: RegistrySettings = RegistrySettings()
     sources: dict[str, SourceSection] = Field(default={}, description="The change feeds, by name.")
     mapping: MappingOptions = MappingOptions()
-
-
-def source_profile(feed: str, section: SourceSection, *, dicomweb_url: str | None = None) -> SourceProfile:
-    """The mapping's view of a feed; `dicomweb_url` stands in for that of the settings."""
-    return SourceProfile(
-        feed=feed,
-        dicomweb_url=dicomweb_url or section.dicomweb_url,
-        timezone=section.timezone,
-        patient_system=section.patient_system,
-        accession_system=section.accession_system,
-        partition=section.partition,
-    )

@@ -8,7 +8,7 @@ from dicomcast_runtime.logs import LogSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
 from pydantic import Field
 
-from .mapping import MappingOptions
+from .mapping import MappingOptions, SourceProfile
 
 __all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection"]
 
@@ -74,6 +74,17 @@ class SourceSection(Section):
     ignored_partitions: list[str] = Field(
         default=[], description="Data partitions whose events are counted and otherwise passed over."
     )
+
+    def profile(self, feed: str, *, dicomweb_url: str | None = None) -> SourceProfile:
+        """The mapping's view of the feed; `dicomweb_url` stands in for that of the settings."""
+        return SourceProfile(
+            feed=feed,
+            dicomweb_url=dicomweb_url or self.dicomweb_url,
+            timezone=self.timezone,
+            patient_system=self.patient_system,
+            accession_system=self.accession_system,
+            partition=self.partition,
+        )
 
     def peer(self) -> PeerSettings:
         """The HTTP peer to read metadata from."""

@@ -12,7 +12,7 @@ from dicomcast_runtime.settings import load_settings
 from dicomcast_schemas import ContractError, SchemaById, decode
 from dicomcast_schemas.topic import dead_letter_topic, text_headers
 
-from .command_settings import ConfigFile, LetterSettings, source_profile
+from .command_settings import ConfigFile, LetterSettings
 from .dlq import DeadLetter, Filters, as_document, event_document, parse_position, read_letter, verdict
 from .group_admin import GroupAdmin, LogEnds
 from .progress import progress
@@ -153,7 +153,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
 def _document(
     settings: LetterSettings, record: Record, *, schema_by_id: SchemaById | None, metadata: bool
 ) -> dict[str, object]:
-    profiles = {name: source_profile(name, section) for name, section in settings.sources.items()}
+    profiles = {name: section.profile(name) for name, section in settings.sources.items()}
     now = verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id)
     document: dict[str, object] = {
         "letter": as_document(read_letter(record)),

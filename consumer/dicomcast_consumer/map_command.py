@@ -13,7 +13,7 @@ from dicomcast_runtime.settings import load_settings
 from pydantic import ValidationError
 
 from .bundle import transaction_bundle
-from .command_settings import ConfigFile, MapSettings, source_profile
+from .command_settings import ConfigFile, MapSettings
 from .config import SourceSection
 from .errors import RejectedError
 from .map_input import read_input
@@ -104,7 +104,7 @@ class _Profiles:
         section = self._sections.get(feed)
         try:
             if section is not None:
-                return source_profile(feed, section, dicomweb_url=self._url)
+                return section.profile(feed, dicomweb_url=self._url)
             if self._url is None:
                 _report(
                     {

@@ -23,7 +23,6 @@ from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .handover import HandedOver
-from .mapping import SourceProfile
 from .outbox import Outbox
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
@@ -135,16 +134,10 @@ def _check_capability(statement: dict[str, Any]) -> None:
 
 def _feed(settings: ConsumerSettings, name: str) -> FeedSource:
     section = settings.sources[name]
-    profile = SourceProfile(
-        feed=name,
-        dicomweb_url=section.dicomweb_url,
-        timezone=section.timezone,
-        patient_system=section.patient_system,
-        accession_system=section.accession_system,
-        partition=section.partition,
-    )
     client: httpx.AsyncClient = peer_client(section.peer())
-    return FeedSource(profile=profile, dicomweb=client, ignored_partitions=frozenset(section.ignored_partitions))
+    return FeedSource(
+        profile=section.profile(name), dicomweb=client, ignored_partitions=frozenset(section.ignored_partitions)
+    )
 
 
 def _limits(settings: ConsumerSettings) -> Limits:

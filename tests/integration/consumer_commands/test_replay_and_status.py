@@ -1,8 +1,6 @@
 """replay and status: the same on a real broker and on the sandbox's mock cluster, and what only a real one tells."""
 
 import csv
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,8 +18,8 @@ from dicomcast_schemas.topic import partition_for
 
 from tests.fakes.events import create
 from tests.integration.consumer_commands.clusters import PARTITIONS, Cluster
+from tests.services.kafka_tools import kafka_consumer_groups
 
-SERVICES = Path(__file__).parents[2] / "services"
 STUDIES = [f"1.2.{n}" for n in range(1, 8)]
 EVENTS = [create(n * 10, STUDIES[n % 7], f"1.2.3.{n}") for n in range(1, 81)]
 
@@ -174,11 +172,13 @@ class TestOnARealBroker:
         with path.open(newline="") as lines:
             wanted = {int(partition): int(offset) for _, partition, offset in csv.reader(lines)}
         assert len(wanted) == PARTITIONS
-        _kafka_consumer_groups(real, "--reset-offsets", "--from-file", str(path), "--execute")
+        kafka_consumer_groups(real.bootstrap, real.group, "--reset-offsets", "--from-file", str(path), "--execute")
         assert real.committed() == wanted
 
     def test_what_kafkas_own_tool_reset_is_what_status_shows(self, real: Cluster) -> None:
-        _kafka_consumer_groups(real, "--reset-offsets", "--topic", real.topic, "--to-earliest", "--execute")
+        kafka_consumer_groups(
+            real.bootstrap, real.group, "--reset-offsets", "--topic", real.topic, "--to-earliest", "--execute"
+        )
         status = real.run("status", "--json").document
         assert [each["committed"] for each in status["partitions"]] == [0] * PARTITIONS
 
@@ -189,20 +189,3 @@ class TestOnARealBroker:
 
 def _no_join(*_: object, **__: object) -> None:
     raise AssertionError("the group was joined")
-
-
-def _kafka_consumer_groups(cluster: Cluster, *args: str) -> None:
-    """kafka-consumer-groups.sh without the shell script around it."""
-    script = '. "$0/common.sh"; exec "$(find_java 17)" -cp "$KAFKA/libs/*" "$@"'
-    tool = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
-    where = ("--bootstrap-server", cluster.bootstrap, "--group", cluster.group)
-    result = subprocess.run(
-        ["bash", "-c", script, str(SERVICES), tool, *where, *args],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env={**os.environ},
-    )
-    assert result.returncode == 0, result.stderr
-    assert "Error" not in result.stdout, result.stdout

@@ -20,6 +20,7 @@ from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
 from dicomcast_schemas.topic import cursor_topic
 
+from .client_errors import ClientErrors
 from .errors import RetryableError
 from .position import LastEntry, Position
 
@@ -105,8 +106,9 @@ def _last(raw: Any) -> LastEntry:
 class CursorReader:
     """Reads the cursor of a topic. Blocking."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: str, *, timeout_s: float = 15.0) -> None:
         self._kafka = kafka
+        self._errors = ClientErrors()
         self._topic = cursor_topic(topic)
         self._timeout_s = timeout_s
 
@@ -118,8 +120,9 @@ class CursorReader:
         """
         try:
             value = self._read_value()
-        except KafkaException as error:
-            raise RetryableError(f"the cursor cannot be read from {self._topic}: {error.args[0].str()}") from None
+        except KafkaException as failure:
+            reason = self._errors.reason(failure.args[0])
+            raise RetryableError(f"the cursor cannot be read from {self._topic}: {reason}") from None
         return None if value is None else cursor_from_json(value)
 
     def _read_value(self) -> bytes | None:
@@ -127,11 +130,13 @@ class CursorReader:
         if first == end:
             return None
         consumer = Consumer(
-            self._kafka.client(
-                group_id="dicomcast-cursor",  # never used: nothing is subscribed to, nothing committed
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-                auto_offset_reset="error",
+            self._errors.config(
+                self._kafka.client(
+                    group_id="dicomcast-cursor",  # never used: nothing is subscribed to, nothing committed
+                    isolation_level="read_committed",
+                    enable_auto_commit=False,
+                    auto_offset_reset="error",
+                )
             )
         )
         try:
@@ -144,7 +149,7 @@ class CursorReader:
             consumer.close()
 
     def _bounds(self) -> tuple[int, int]:
-        admin = AdminClient(self._kafka.client())
+        admin = AdminClient(self._errors.config(self._kafka.client()))
         place = TopicPartition(self._topic, CURSOR_PARTITION)
         found = []
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]

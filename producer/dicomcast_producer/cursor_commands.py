@@ -33,6 +33,7 @@ class CursorCommands:
     async def show(self) -> None:
         """Prints the cursor, the feed's latest entry and the lag. Raises DependencyError when a peer is away."""
         try:
+            self.topic.state()  # first, for one clear error when there is no such topic
             cursor = self.cursors.read()
             self._print(cursor)
             latest = (await self.feed.latest()).sequence

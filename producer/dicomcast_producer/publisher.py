@@ -14,6 +14,7 @@ from dicomcast_runtime.errors import ConfigurationError, DependencyError, Fenced
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import PARTITIONER, cursor_topic, partition_for
 
+from .client_errors import ClientErrors
 from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
 from .errors import RetryableError, TransactionTimedOutError
@@ -77,6 +78,7 @@ class KafkaPublisher:
             delivery_report_only_error=True,
         )
         self._config.setdefault("compression.type", "lz4")
+        self._errors = ClientErrors()
         self._producer: Producer | None = None
         self._deadline = float("inf")
         self._failed: KafkaError | None = None
@@ -88,7 +90,7 @@ class KafkaPublisher:
         self._producer = None
         producer = self._new_producer()
         self._begun_at = time.monotonic()
-        self._again(lambda: producer.init_transactions(_TRY_S))
+        self._again(producer, lambda: producer.init_transactions(_TRY_S))
         self._producer = producer
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
@@ -101,13 +103,13 @@ class KafkaPublisher:
         producer = self._fenced_producer()
         self._failed = None
         self._begun_at = time.monotonic()
-        self._again(producer.begin_transaction)
+        self._again(producer, producer.begin_transaction)
         try:
             for record in records:
                 self._produce(producer, record, partitions=cursor.identity.partitions)
             self._produce_cursor(producer, cursor)
             # A commit that timed out may have happened: it is committed again, and nothing is produced again.
-            self._again(lambda: producer.commit_transaction(_TRY_S))
+            self._again(producer, lambda: producer.commit_transaction(_TRY_S))
         except FencedError:
             raise
         except KafkaException as error:
@@ -130,7 +132,7 @@ class KafkaPublisher:
 
     def _new_producer(self) -> Producer:
         try:
-            return Producer(self._config)
+            return Producer(self._errors.config(self._config))
         except KafkaException as error:
             raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
 
@@ -178,7 +180,7 @@ class KafkaPublisher:
         if error is not None and self._failed is None:
             self._failed = error
 
-    def _again(self, call: Callable[[], None]) -> None:
+    def _again(self, producer: Producer, call: Callable[[], None]) -> None:
         """Makes the call until it is answered. What it raises is final for this transaction or for this producer."""
         waiting = False
         while True:
@@ -189,11 +191,13 @@ class KafkaPublisher:
                 if error.txn_requires_abort() or error.fatal() or not error.retriable():
                     raise self._named(error) from None
                 self._give_up_in_time()
+                producer.poll(0)
                 if not waiting:
-                    _log.warning("kafka.waiting", reason=error.str())
+                    _log.warning("kafka.waiting", reason=self._errors.reason(error))
                 waiting = True
                 self._pause.wait(0.1)  # some retriable errors come back at once
             else:
+                self._errors.forget()
                 if waiting:
                     _log.info("kafka.answers_again")
                 return
@@ -201,7 +205,7 @@ class KafkaPublisher:
     def _abort(self, producer: Producer) -> None:
         """Or readers would wait for the transaction's timeout. Raises FencedError; DependencyError when it cannot."""
         try:
-            self._again(lambda: producer.abort_transaction(_TRY_S))
+            self._again(producer, lambda: producer.abort_transaction(_TRY_S))
         except FencedError:
             raise
         except RetryableError as error:

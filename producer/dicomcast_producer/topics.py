@@ -21,6 +21,7 @@ from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
 
+from .client_errors import ClientErrors
 from .errors import RetryableError
 from .record import BATCH_OVERHEAD_BYTES
 
@@ -28,6 +29,7 @@ __all__ = ["ActualTopic", "Change", "Topics", "WantedTopic", "changes", "wanted_
 
 DEAD_LETTER_ROOM_BYTES: Final = 65_536
 _ABSENT: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_AWAY: Final = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 _MS_PER_DAY: Final = 86_400_000
 _FOR_EVER: Final = "-1"
 
@@ -109,16 +111,21 @@ def changes(wanted: Sequence[WantedTopic], actual: Mapping[str, ActualTopic]) ->
 class Topics:
     """The topics of one Kafka cluster."""
 
-    def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 30.0) -> None:
-        self._admin = AdminClient(kafka.client())
+    def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
+        self._errors = ClientErrors()
+        try:
+            self._admin = AdminClient(self._errors.config(kafka.client()))
+        except KafkaException as error:
+            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
         self._timeout_s = timeout_s
+        self._answered = False
 
     def describe(self, names: Sequence[str], *, with_config: bool = True) -> dict[str, ActualTopic]:
         """Those of the topics that exist. Raises RetryableError, or ConfigurationError when it is not allowed."""
         found = {}
         futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
         for name, future in futures.items():
-            described = _result(future, f"describe topic {name}", absent_is_none=True)
+            described = self._result(future, f"describe topic {name}", absent_is_none=True)
             if described is not None:
                 config = self._config(name) if with_config else {}
                 found[name] = _actual(name, described, config)
@@ -128,8 +135,8 @@ class Topics:
         """By the metadata alone, which every broker has; some create the topic when asked. Raises RetryableError."""
         try:
             topic = self._admin.list_topics(name, timeout=self._timeout_s).topics[name]
-        except KafkaException as error:
-            raise RetryableError(f"Kafka does not answer: {error.args[0].str()}") from None
+        except KafkaException as failure:
+            raise self._named(failure.args[0], f"ask about topic {name}") from None
         if topic.error is not None:
             raise RetryableError(f"topic {name}: {topic.error.str()}")
         return len(topic.partitions)
@@ -153,7 +160,7 @@ class Topics:
             config=dict(topic.config),
         )
         futures = self._admin.create_topics([new], request_timeout=self._timeout_s)
-        _result(futures[topic.name], f"create topic {topic.name}")
+        self._result(futures[topic.name], f"create topic {topic.name}")
 
     def _alter(self, change: Change) -> None:
         entries = [
@@ -162,13 +169,33 @@ class Topics:
         ]
         resource = ConfigResource(ResourceType.TOPIC, change.topic.name, incremental_configs=entries)
         for future in self._admin.incremental_alter_configs([resource], request_timeout=self._timeout_s).values():
-            _result(future, f"alter topic {change.topic.name}")
+            self._result(future, f"alter topic {change.topic.name}")
 
     def _config(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, name)
         futures = self._admin.describe_configs([resource], request_timeout=self._timeout_s)
-        entries = _result(next(iter(futures.values())), f"describe the configuration of topic {name}")
+        entries = self._result(next(iter(futures.values())), f"describe the configuration of topic {name}")
         return {entry.name: entry.value for entry in entries.values() if entry.value is not None}
+
+    def _result(self, future: "Future[Any]", doing: str, *, absent_is_none: bool = False) -> Any:
+        try:
+            answer = future.result()
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            if absent_is_none and error.code() in _ABSENT:
+                return None
+            raise self._named(error, doing) from None
+        self._answered = True
+        self._errors.forget()
+        return answer
+
+    def _named(self, error: KafkaError, doing: str) -> Exception:
+        self._admin.poll(0)
+        reason = self._errors.reason(error)
+        away = error.retriable() or error.code() in _AWAY
+        if away and not (self._errors.refused and not self._answered):
+            return RetryableError(f"cannot {doing}: {reason}")
+        return ConfigurationError(f"Kafka does not let us {doing}: {reason}: check DICOMCAST_KAFKA__* and the ACLs")
 
 
 def _actual(name: str, described: TopicDescription, config: Mapping[str, str]) -> ActualTopic:
@@ -182,15 +209,3 @@ def _partitions_text(change: Change) -> str:
         "count is never changed: the events of a study would be spread over two partitions and lose their order. Make "
         "a new topic (DICOMCAST_TOPIC__NAME), or delete this one and let the feed fill it again"
     )
-
-
-def _result(future: "Future[Any]", doing: str, *, absent_is_none: bool = False) -> Any:
-    try:
-        return future.result()
-    except KafkaException as failure:
-        error: KafkaError = failure.args[0]
-        if absent_is_none and error.code() in _ABSENT:
-            return None
-        if error.retriable() or error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-            raise RetryableError(f"cannot {doing}: {error.str()}") from None
-        raise ConfigurationError(f"Kafka does not let us {doing}: {error.str()}") from None

@@ -117,3 +117,17 @@ def test_an_outage_longer_than_the_transaction(dicom: DicomServer, own_kafka: Ka
         eventually(lambda: line.line.cursor() == 60, lambda: producer.text, producer)
         assert producer.stop() == 0, producer.text
     assert line.sequences() == list(range(1, 61))
+
+
+@pytest.mark.slow
+def test_a_transaction_that_the_broker_has_ended_is_begun_anew(line: Bridged, tmp_path: Path) -> None:
+    """Fenced by its own timeout, and by no other instance: it need not be started again."""
+    fill(line.dicom.store, range(1, 61))
+    with crashing(line, "wait", 2, tmp_path) as producer:
+        eventually((tmp_path / "waiting").exists, lambda: producer.text, producer)
+        time.sleep(27)  # the timeout, 15 s, and the 10 s at which the broker looks for such
+        (tmp_path / "waiting").unlink()
+        producer.wait_for("transaction.timed_out")
+        eventually(lambda: line.line.cursor() == 60, lambda: producer.text, producer)
+        assert producer.stop() == 0, producer.text
+    assert line.sequences() == list(range(1, 61))

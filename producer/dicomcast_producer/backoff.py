@@ -1,11 +1,11 @@
-"""How long to wait before the next try: full jitter, and what the server asks for."""
+"""How long to wait before the next try: full jitter that grows, and what the server asks for."""
 
 import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["Backoff", "retry_after_s"]
+from dicomcast_runtime.backoff import full_jitter
+
+__all__ = ["Backoff"]
 
 _FIRST_S: Final = 0.5
 _MOST_S: Final = 60.0
@@ -14,28 +14,15 @@ _MOST_ASKED_S: Final = 600.0
 
 
 class Backoff:
-    """Waits that double from 0.5 s to 60 s, each drawn between zero and that ("full jitter")."""
+    """Waits whose bound doubles from 0.5 s to 60 s, each drawn below it ("full jitter")."""
 
     def __init__(self, *, first_s: float = _FIRST_S, most_s: float = _MOST_S) -> None:
-        self._next_s = first_s
+        self._least_s = first_s / 2
         self._most_s = most_s
+        self._attempt = 0
 
     def wait_s(self, asked_s: float | None = None) -> float:
         """The next wait; never less than what the server asked for."""
-        drawn = random.uniform(0.0, self._next_s)  # noqa: S311  no secret depends on it
-        self._next_s = min(self._next_s * 2, self._most_s)
+        drawn = full_jitter(self._attempt, least_s=self._least_s, most_s=self._most_s, uniform=random.uniform)
+        self._attempt += 1
         return max(drawn, min(asked_s or 0.0, _MOST_ASKED_S))
-
-
-def retry_after_s(value: str | None, *, now: datetime | None = None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110 10.2.3: seconds or a date); None when absent or unreadable."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())

@@ -6,12 +6,12 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
+from dicomcast_runtime.backoff import retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.http_auth import peer_client
 from dicomcast_schemas import DicomChangeEvent
 
-from .backoff import retry_after_s
 from .config import FeedSettings
 from .entry import FeedEntry, MalformedJsonError, parse_entry, parse_page
 from .errors import PoisonedPageError, RetryableError

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from dicomcast_runtime.errors import ConfigurationError, DependencyError, FencedError, StopError
+from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import PARTITIONER, cursor_topic, partition_for
 
@@ -230,7 +230,7 @@ class KafkaPublisher:
                 f"Kafka refuses to publish to {self._topic}: {text}: check DICOMCAST_KAFKA__*, ACLs"
             )
         if code in _ABSENT:
-            return ConfigurationError(
+            return BrokenContractError(
                 f"topic {self._topic} or {cursor_topic(self._topic)} does not exist as it should ({text}): run "
                 "`dicomcast-producer topics apply`"
             )

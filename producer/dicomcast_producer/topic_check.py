@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import structlog
-from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_runtime.kafka_settings import TopicSettings
 from dicomcast_schemas.topic import cursor_topic
 
@@ -34,7 +34,8 @@ class TopicCheck:
     def state(self) -> TopicState:
         """Partition count and id of the topic of changes.
 
-        Raises RetryableError, or ConfigurationError when a topic is missing or would break a guarantee.
+        Raises RetryableError, BrokenContractError when a topic is missing, ConfigurationError when one would break a
+        guarantee.
         """
         name = self._settings.name
         names = (name, cursor_topic(name))
@@ -44,7 +45,7 @@ class TopicCheck:
         found = self._topics.describe(names)
         missing = [one for one in names if one not in found]
         if missing:
-            raise ConfigurationError(
+            raise BrokenContractError(
                 f"there is no topic {' and no topic '.join(missing)}: run `dicomcast-producer topics apply`, or check "
                 "DICOMCAST_TOPIC__NAME"
             )

@@ -85,7 +85,7 @@ def test_apply_refuses_another_partition_count_and_changes_nothing(line: Bridged
 
 
 def test_an_unknown_topic_is_one_clear_error(no_topics: Bridged) -> None:
-    text = command(no_topics, "run", expect=64)
+    text = command(no_topics, "run", expect=78)
     assert f"there is no topic {no_topics.line.topic}" in text
     assert "topics apply" in text
 

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from dicomcast_producer.backoff import Backoff, retry_after_s
+from dicomcast_producer.backoff import Backoff
 from dicomcast_producer.cursor import Cursor, Identity, cursor_from_json, cursor_json
 from dicomcast_producer.entry import FeedEntry, unreadable_entry
 from dicomcast_producer.position import LastEntry, Position, sequence_ranges
 from dicomcast_producer.record import record_of
 from dicomcast_producer.topics import ActualTopic, changes, wanted_topics
+from dicomcast_runtime.backoff import retry_after_s
 from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_runtime.kafka_settings import TopicSettings
 from dicomcast_schemas import Action, DicomChangeEvent, State, decode

@@ -77,7 +77,7 @@ class Line:
 
     def create_topics(self) -> None:
         """As `topics apply` makes them, faster."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = AdminClient({"log_level": 0, "bootstrap.servers": self.bootstrap})
         compacted = {"cleanup.policy": "compact"}
         topics = [
             NewTopic(self.topic, self.partitions, 1, config={"message.timestamp.type": "LogAppendTime"}),
@@ -122,7 +122,9 @@ class Line:
 
     def end_offsets(self, topic: str | None = None) -> dict[int, int]:
         """By partition, of the topic or another one."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "probe", "enable.auto.commit": False})
+        consumer = Consumer(
+            {"log_level": 0, "bootstrap.servers": self.bootstrap, "group.id": "probe", "enable.auto.commit": False}
+        )
         try:
             name = topic or self.topic
             return {
@@ -134,7 +136,9 @@ class Line:
 
     def committed(self) -> dict[int, int]:
         """The group's offsets by partition; -1001 where it has none."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "enable.auto.commit": False})
+        consumer = Consumer(
+            {"log_level": 0, "bootstrap.servers": self.bootstrap, "group.id": self.group, "enable.auto.commit": False}
+        )
         try:
             places = [TopicPartition(self.topic, p) for p in range(self.partitions)]
             return {place.partition: place.offset for place in consumer.committed(places, timeout=30)}
@@ -151,6 +155,7 @@ class Line:
         name, found = topic or self.topic, []
         consumer = Consumer(
             {
+                "log_level": 0,
                 "bootstrap.servers": self.bootstrap,
                 "group.id": "probe",
                 "enable.auto.commit": False,

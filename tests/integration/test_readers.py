@@ -54,10 +54,15 @@ class Topic:
 
 def _filled(bootstrap: str, *, schema_id: int | None) -> Topic:
     topic = Topic(bootstrap=bootstrap, name=f"changes-{uuid.uuid4()}")
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(topic.name, 3, 1)])[topic.name].result(60)
     producer = Producer(
-        {"bootstrap.servers": bootstrap, "partitioner": PARTITIONER, "transactional.id": str(uuid.uuid4())}
+        {
+            "log_level": 0,
+            "bootstrap.servers": bootstrap,
+            "partitioner": PARTITIONER,
+            "transactional.id": str(uuid.uuid4()),
+        }
     )
     producer.init_transactions(60)
     for events, end in (([ABORTED], producer.abort_transaction), (EVENTS, producer.commit_transaction)):

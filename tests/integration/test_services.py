@@ -13,7 +13,7 @@ from tests.services.peers import KafkaBroker, OrthancServer
 
 
 def test_kafka_answers(kafka: str) -> None:
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": kafka})
     assert len(admin.list_topics(timeout=30).brokers) == 1
 
 
@@ -42,7 +42,7 @@ def test_registry_gives_back_a_schema(registry: str) -> None:
 
 def test_own_kafka_keeps_its_records_over_a_kill(own_kafka: KafkaBroker) -> None:
     topic = "kept"
-    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": own_kafka.bootstrap})
     admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
     _produce(own_kafka, topic, b"before")
     own_kafka.server.kill()
@@ -55,19 +55,19 @@ def test_own_kafka_keeps_its_records_over_a_kill(own_kafka: KafkaBroker) -> None
 def test_own_kafka_thaws(own_kafka: KafkaBroker) -> None:
     own_kafka.server.freeze()
     own_kafka.server.thaw()
-    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": own_kafka.bootstrap})
     assert admin.list_topics(timeout=30).brokers
 
 
 def _produce(broker: KafkaBroker, topic: str, value: bytes) -> None:
-    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer = Producer({"log_level": 0, "bootstrap.servers": broker.bootstrap})
     producer.produce(topic, value)
     assert producer.flush(60) == 0
 
 
 def _values(broker: KafkaBroker, topic: str, count: int) -> list[bytes | None]:
     group = {"group.id": str(uuid.uuid4()), "auto.offset.reset": "earliest"}
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, **group})
+    consumer = Consumer({"log_level": 0, "bootstrap.servers": broker.bootstrap, **group})
     consumer.subscribe([topic])
     try:
         return [record.value() for record in consumer.consume(count, timeout=60)]

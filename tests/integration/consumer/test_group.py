@@ -31,7 +31,7 @@ def line(kafka: str, fhir: RunningFhirServer) -> Line:
 
 def produce(line: Line, events: Sequence[DicomChangeEvent], *, per_transaction: int = 10) -> None:
     """As the producer does: in transactions, so that markers take offsets; the last one is aborted."""
-    producer = Producer({"bootstrap.servers": line.bootstrap, "transactional.id": line.topic})
+    producer = Producer({"log_level": 0, "bootstrap.servers": line.bootstrap, "transactional.id": line.topic})
     producer.init_transactions(30)
     chunks = [events[n : n + per_transaction] for n in range(0, len(events), per_transaction)]
     for chunk, ends in [
@@ -150,7 +150,7 @@ def test_fhir_down_nothing_is_lost_and_it_goes_on_by_itself(line: Line, fhir: Ru
 
 
 def test_an_offset_out_of_range_stops_with_an_explanation(line: Line, fhir: RunningFhirServer) -> None:
-    admin = AdminClient({"bootstrap.servers": line.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": line.bootstrap})
     places = [TopicPartition(line.topic, p, 999) for p in range(line.partitions)]
     request = ConsumerGroupTopicPartitions(line.group, places)
     answer = admin.alter_consumer_group_offsets([request])[line.group].result(30)

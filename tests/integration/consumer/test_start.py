@@ -45,7 +45,7 @@ def test_a_topic_that_does_not_exist(line: Line) -> None:
 
 
 def test_a_dead_letter_topic_with_another_partition_count(line: Line) -> None:
-    admin = AdminClient({"bootstrap.servers": line.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": line.bootstrap})
     admin.create_partitions([NewPartitions(line.topic, 6)])[line.topic].result(30)
     eventually(lambda: len(line.end_offsets()) == 6)
     ends(line, 78, f"{line.topic} has 6 partitions", "has 4")

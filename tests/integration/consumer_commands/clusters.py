@@ -53,7 +53,7 @@ class Cluster:
         """On a real broker."""
         found = Cluster(bootstrap=bootstrap, topic=f"t.{uuid.uuid4().hex[:12]}")
         topics = [NewTopic(name, PARTITIONS, 1) for name in (found.topic, found.letters)]
-        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin = AdminClient({"log_level": 0, "bootstrap.servers": bootstrap})
         for future in admin.create_topics(topics).values():
             future.result(30)
         return found
@@ -82,11 +82,11 @@ class Cluster:
     def produce(self, events: Sequence[DicomChangeEvent]) -> None:
         """As the producer does; two transactions and an aborted one, so that markers take offsets."""
         if not self.transactional:
-            producer = Producer({"bootstrap.servers": self.bootstrap})
+            producer = Producer({"log_level": 0, "bootstrap.servers": self.bootstrap})
             self._produce(producer, events)
             producer.flush(30)
             return
-        producer = Producer({"bootstrap.servers": self.bootstrap, "transactional.id": self.topic})
+        producer = Producer({"log_level": 0, "bootstrap.servers": self.bootstrap, "transactional.id": self.topic})
         producer.init_transactions(60)
         half = len(events) // 2
         ends = (producer.commit_transaction, producer.commit_transaction, producer.abort_transaction)
@@ -103,14 +103,16 @@ class Cluster:
         error = RejectedError(code.split(".")[0], code, "a sentence")
         headers = letter_headers(source, error, group=self.group, failed_at=BEGIN)
         answers: list[str | None] = []
-        letters = DeadLetterProducer(topic=self.letters, config={"bootstrap.servers": self.bootstrap})
+        letters = DeadLetterProducer(topic=self.letters, config={"log_level": 0, "bootstrap.servers": self.bootstrap})
         letters.send(Letter(record=source, headers=headers), answers.append)
         letters.flush(30)
         assert answers == [None]
 
     def committed(self) -> dict[int, int]:
         """The group's offsets by partition."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group, "enable.auto.commit": False})
+        consumer = Consumer(
+            {"log_level": 0, "bootstrap.servers": self.bootstrap, "group.id": self.group, "enable.auto.commit": False}
+        )
         try:
             places = [TopicPartition(self.topic, partition) for partition in range(PARTITIONS)]
             return {place.partition: place.offset for place in consumer.committed(places, timeout=30)}
@@ -121,6 +123,7 @@ class Cluster:
     def live_member(self, *, commit: bool = False) -> Iterator[Consumer]:
         """A member named `live-one` that has all partitions, and with `commit` all records behind it."""
         config = {
+            "log_level": 0,
             "bootstrap.servers": self.bootstrap,
             "group.id": self.group,
             "group.protocol": "consumer",

@@ -44,7 +44,7 @@ def test_the_table_has_what_a_person_needs(cluster: Cluster) -> None:
 
 
 def test_letters_of_an_aborted_transaction_do_not_exist(cluster: Cluster) -> None:
-    producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.letters})
+    producer = Producer({"log_level": 0, "bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.letters})
     producer.init_transactions(60)
     producer.begin_transaction()
     producer.produce(cluster.letters, key=b"1.2.9", value=b"x", partition=0)
@@ -54,7 +54,7 @@ def test_letters_of_an_aborted_transaction_do_not_exist(cluster: Cluster) -> Non
 
 
 def test_an_open_transaction_is_not_waited_for(cluster: Cluster) -> None:
-    producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.letters})
+    producer = Producer({"log_level": 0, "bootstrap.servers": cluster.bootstrap, "transactional.id": cluster.letters})
     producer.init_transactions(60)
     producer.begin_transaction()
     producer.produce(cluster.letters, key=b"1.2.9", value=b"x", partition=0)

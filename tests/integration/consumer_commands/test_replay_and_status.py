@@ -141,7 +141,7 @@ class TestOnARealBroker:
         self, real: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Members that joined after the look at the group."""
-        kafka = KafkaSettings({"bootstrap.servers": real.bootstrap})
+        kafka = KafkaSettings({"log_level": 0, "bootstrap.servers": real.bootstrap})
         admin = GroupAdmin(kafka, topic=real.topic, group=real.group)
         with real.live_member(commit=True):
             monkeypatch.setattr(admin, "members", lambda: ())

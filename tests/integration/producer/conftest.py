@@ -47,6 +47,7 @@ def read_records(bootstrap: str, topic: str, *, isolation: str = "read_committed
     """Every record of a topic as the broker gives it."""
     consumer = Consumer(
         {
+            "log_level": 0,
             "bootstrap.servers": bootstrap,
             "group.id": "probe",
             "enable.auto.commit": False,

@@ -42,7 +42,7 @@ def fake() -> Peer:
 def real(bootstrap: str) -> Peer:
     line = Line(bootstrap=bootstrap)
     line.create_topics()
-    kafka = KafkaSettings.model_validate({"bootstrap.servers": bootstrap})
+    kafka = KafkaSettings.model_validate({"log_level": 0, "bootstrap.servers": bootstrap})
     found = Peer(
         publisher=lambda: KafkaPublisher(kafka, line.topic, transaction_timeout_s=15, max_record_bytes=100_000),
         cursors=CursorReader(kafka, line.topic),

@@ -51,7 +51,7 @@ def test_the_records_time_is_its_arrival_not_the_feeds(line: Bridged, timestamp_
     """With the feed's time, the history of years would expire before it was read."""
     line.line.topic += ".time"
     line.line.env["DICOMCAST_TOPIC__NAME"] = line.line.topic
-    admin = AdminClient({"bootstrap.servers": line.line.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": line.line.bootstrap})
     events = NewTopic(line.line.topic, 4, 1, config={"message.timestamp.type": timestamp_type})
     cursor = NewTopic(cursor_topic(line.line.topic), 1, 1, config={"cleanup.policy": "compact"})
     for future in admin.create_topics([events, cursor]).values():
@@ -119,7 +119,7 @@ def test_a_partition_count_that_changes_stops_before_anything_is_misplaced(line:
     env = {"DICOMCAST_PRODUCER__IDENTITY_CHECK_S": "1", "DICOMCAST_KAFKA__TOPIC_METADATA_REFRESH_INTERVAL_MS": "200"}
     with line.line.producer(env=env) as producer:
         producer.wait_for("feed.caught_up")
-        admin = AdminClient({"bootstrap.servers": line.line.bootstrap})
+        admin = AdminClient({"log_level": 0, "bootstrap.servers": line.line.bootstrap})
         for future in admin.create_partitions([NewPartitions(line.line.topic, 7)]).values():
             future.result(30)
         for study in range(1, 40):

@@ -38,14 +38,14 @@ def no_topics(line: Bridged) -> Bridged:
 
 
 def config_of(line: Bridged, topic: str) -> dict[str, str]:
-    admin = AdminClient({"bootstrap.servers": line.line.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": line.line.bootstrap})
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = admin.describe_configs([resource]).values()
     return {name: entry.value for name, entry in future.result(30).items()}
 
 
 def partitions_of(line: Bridged, topic: str) -> int:
-    admin = AdminClient({"bootstrap.servers": line.line.bootstrap})
+    admin = AdminClient({"log_level": 0, "bootstrap.servers": line.line.bootstrap})
     return len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
 
 
@@ -54,7 +54,12 @@ def test_apply_makes_the_three_kinds_of_topic(no_topics: Bridged) -> None:
     planned = command(no_topics, "topics", "plan", "--group", "a", "--group", "b")
     assert planned.count("create with 4 partitions") == 3
     assert "create with 1 partitions" in planned
-    assert topic not in AdminClient({"bootstrap.servers": no_topics.line.bootstrap}).list_topics(timeout=30).topics
+    assert (
+        topic
+        not in AdminClient({"log_level": 0, "bootstrap.servers": no_topics.line.bootstrap})
+        .list_topics(timeout=30)
+        .topics
+    )
     command(no_topics, "topics", "apply", "--group", "a", "--group", "b", DICOMCAST_TOPIC__RETENTION_DAYS="30")
     events, letters = config_of(no_topics, topic), config_of(no_topics, dead_letter_topic(topic, "b"))
     cursor = config_of(no_topics, cursor_topic(topic))
@@ -137,7 +142,9 @@ class CursorTopic:
 
     def write(self, sequence: int, *, transaction: str, commit: bool = True) -> Callable[[], None]:
         """A cursor in a transaction; returns what ends it when it is left open."""
-        producer = confluent_kafka.Producer({"bootstrap.servers": self._bootstrap, "transactional.id": transaction})
+        producer = confluent_kafka.Producer(
+            {"log_level": 0, "bootstrap.servers": self._bootstrap, "transactional.id": transaction}
+        )
         producer.init_transactions(30)
         producer.begin_transaction()
         cursor = Cursor(identity=IDENTITY, position=Position(sequence=sequence), instance="i")
@@ -149,7 +156,7 @@ class CursorTopic:
         return lambda: producer.abort_transaction(30)
 
     def read(self, *, timeout_s: float = 30.0) -> int | None:
-        settings = KafkaSettings.model_validate({"bootstrap.servers": self._bootstrap})
+        settings = KafkaSettings.model_validate({"log_level": 0, "bootstrap.servers": self._bootstrap})
         cursor = CursorReader(settings, self._topic, timeout_s=timeout_s).read()
         return None if cursor is None else cursor.position.sequence
 
@@ -206,7 +213,7 @@ def test_a_topic_that_cannot_be_read_is_an_error_and_not_none(line: Bridged) -> 
 
 
 def test_a_cursor_of_a_later_release_stops(cursors: CursorTopic, line: Bridged) -> None:
-    producer = confluent_kafka.Producer({"bootstrap.servers": line.line.bootstrap})
+    producer = confluent_kafka.Producer({"log_level": 0, "bootstrap.servers": line.line.bootstrap})
     producer.produce(cursor_topic(line.line.topic), json.dumps({"version": 2}), CURSOR_KEY, partition=0)
     producer.flush(30)
     with pytest.raises(BrokenContractError, match="version 2"):

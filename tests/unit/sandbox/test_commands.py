@@ -44,7 +44,7 @@ def _ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int,
 
 def test_kafka_prints_its_bootstrap_servers_and_what_it_cannot_prove(start: Start) -> None:
     process = start("kafka")
-    topics = Producer({"bootstrap.servers": _address(process)}).list_topics(timeout=10).topics
+    topics = Producer({"log_level": 0, "bootstrap.servers": _address(process)}).list_topics(timeout=10).topics
     assert "dicom.changes.v1.cursor" in topics
     code, output = _ended(process, signal.SIGTERM)
     assert code == 0
@@ -53,7 +53,9 @@ def test_kafka_prints_its_bootstrap_servers_and_what_it_cannot_prove(start: Star
 
 def test_kafka_makes_the_topics_it_is_told(start: Start) -> None:
     process = start("kafka", "--topic", "mine")
-    assert set(Producer({"bootstrap.servers": _address(process)}).list_topics(timeout=10).topics) == {"mine"}
+    assert set(Producer({"log_level": 0, "bootstrap.servers": _address(process)}).list_topics(timeout=10).topics) == {
+        "mine"
+    }
 
 
 @pytest.mark.parametrize(

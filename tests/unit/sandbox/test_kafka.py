@@ -18,7 +18,7 @@ def cluster() -> Iterator[MockCluster]:
 
 
 def _client(cluster: MockCluster) -> dict[str, str]:
-    return {"bootstrap.servers": cluster.bootstrap_servers}
+    return {"log_level": 0, "bootstrap.servers": cluster.bootstrap_servers}
 
 
 def _produce(cluster: MockCluster, topic: str, count: int) -> None:

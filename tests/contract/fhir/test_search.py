@@ -116,7 +116,8 @@ class TestManyIdentifiers:
 
     def test_a_long_url_is_refused_and_a_long_form_is_not(self, fhir: httpx.Client) -> None:
         text = ",".join(f"urn:dicom:uid|urn:oid:2.25.{10**37 + number}" for number in range(200))
-        assert fhir.get("ImagingStudy", params={"identifier": text}).status_code == 414
+        closing = {"Connection": "close"}  # Jetty closes it after a 414, sometimes under the next request
+        assert fhir.get("ImagingStudy", params={"identifier": text}, headers=closing).status_code == 414
         assert fhir.post("ImagingStudy/_search", data={"identifier": text}).json()["total"] == 0
 
 

@@ -41,8 +41,6 @@ class FhirClient:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._base = str(client.base_url).rstrip("/")
-        self.requests = 0
-        """How many requests were sent, for the log and the tests."""
 
     async def capability(self) -> Resource:
         """The CapabilityStatement."""
@@ -108,7 +106,6 @@ class FhirClient:
     async def _send(
         self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        self.requests += 1
         try:
             return await self._client.request(
                 method, path, content=content, headers={"Accept": _JSON, **(headers or {})}

@@ -31,11 +31,6 @@ class Gate:
         self._reason = ""
         self._successes: OrderedDict[bytes, float] = OrderedDict()
 
-    @property
-    def state(self) -> BreakerState:
-        """Closed while the FHIR server works."""
-        return self._breaker.state
-
     def others_succeed(self, lane: bytes, since_s: float) -> bool:
         """Whether another study has gone through after that time: then it is not an outage."""
         return any(at_s > since_s for other, at_s in self._successes.items() if other != lane)

@@ -54,8 +54,3 @@ class PartitionOffsets:
     def span(self) -> int:
         """Distance from the lowest unfinished to the highest received offset: what a restart would read again."""
         return 0 if not self._unfinished or self._highest is None else self._highest - self._unfinished[0]
-
-    @property
-    def unfinished(self) -> int:
-        """How many received records are not finished, counting those that wait behind an earlier one as finished."""
-        return len(self._unfinished) - len(self._finished)

@@ -56,11 +56,9 @@ async def run_consumer(settings: ConsumerSettings) -> None:
 
 async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: dict[str, FeedSource]) -> None:
     consumer, loop = settings.consumer, asyncio.get_running_loop()
-    inbox: list[HandedOver] = []
-    worker: Worker | None = None
 
-    def hand_over(item: HandedOver) -> None:
-        loop.call_soon_threadsafe(lambda: worker.hand_over(item) if worker else inbox.append(item))
+    def hand_over(item: HandedOver) -> None:  # called from `source.start()` on, when the worker is there
+        loop.call_soon_threadsafe(worker.hand_over, item)
 
     source = Source(
         topic=settings.topic.name,

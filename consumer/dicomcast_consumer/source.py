@@ -19,6 +19,7 @@ from dicomcast_runtime.errors import BrokenContractError, DependencyError, Fence
 
 from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
+from .kafka_record import record_of
 from .record import Record
 
 __all__ = ["Bounds", "Source"]
@@ -161,7 +162,7 @@ class Source:
             if error is not None:
                 self._check(error, item.partition())
                 continue
-            record = _record(item)
+            record = record_of(item)
             by_partition.setdefault(record.partition, []).append(record)
         self._hand_over_positions(by_partition)
 
@@ -336,25 +337,3 @@ def _stop_error(error: KafkaError) -> StopError:
     if error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED):
         return FencedError(f"another member with the same group.instance.id has joined: {error.name()}")
     return DependencyError(f"Kafka: {error.name()}: {error.str()}")
-
-
-def _record(item: Message) -> Record:
-    topic, partition, offset = item.topic(), item.partition(), item.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    key, value = item.key(), item.value()
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        key=key.encode() if isinstance(key, str) else key,
-        value=value.encode() if isinstance(value, str) else value,
-        headers=_headers(item),
-        timestamp_ms=item.timestamp()[1],
-    )
-
-
-def _headers(item: Message) -> tuple[tuple[str, bytes | None], ...]:
-    pairs: Any = item.headers() or ()  # the stubs also allow a mapping, which poll never gives
-    return tuple((name, content.encode() if isinstance(content, str) else content) for name, content in pairs)

@@ -10,6 +10,7 @@ from dicomcast_runtime.errors import DependencyError
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from .kafka_errors import property_error, stop_error
+from .kafka_record import record_of
 from .record import Record
 
 __all__ = ["TopicReader"]
@@ -95,7 +96,7 @@ class TopicReader:
                 raise stop_error(f"reading {self._topic}", error, self._reported)
             self._close(partition)
             return None
-        record = _record(item)
+        record = record_of(item)
         end = self._open.get(record.partition)
         if end is None:
             return None
@@ -117,24 +118,3 @@ class TopicReader:
         if self._reported:
             return stop_error(f"reading {self._topic}", self._reported[-1], self._reported)
         return DependencyError(f"reading {self._topic}: Kafka sent nothing for {_SILENCE_S:.0f} s")
-
-
-def _record(item: Message) -> Record:
-    topic, partition, offset = item.topic(), item.partition(), item.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    pairs: Any = item.headers() or ()  # the stubs also allow a mapping, which consume never gives
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        key=_bytes(item.key()),
-        value=_bytes(item.value()),
-        headers=tuple((name, _bytes(value)) for name, value in pairs),
-        timestamp_ms=item.timestamp()[1],
-    )
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

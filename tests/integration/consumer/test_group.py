@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 
 import httpx
-import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from dicomcast_schemas import DicomChangeEvent, encode
@@ -14,19 +13,6 @@ from dicomcast_schemas.topic import event_headers, partition_for, record_key
 from tests.fakes.events import create, delete
 from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, Running, eventually
-
-
-@pytest.fixture
-def line(kafka: str, fhir: RunningFhirServer) -> Line:
-    line = Line(
-        bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-        },
-    )
-    line.create_topics()
-    return line
 
 
 def produce(line: Line, events: Sequence[DicomChangeEvent], *, per_transaction: int = 10) -> None:

@@ -12,19 +12,6 @@ from tests.integration.consumer.test_group import produce, studies
 CAPABILITY = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server"}]}
 
 
-@pytest.fixture
-def line(kafka: str, fhir: RunningFhirServer) -> Line:
-    line = Line(
-        bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-        },
-    )
-    line.create_topics()
-    return line
-
-
 def ends(line: Line, code: int, *texts: str, env: dict[str, str] | None = None) -> None:
     with line.consumer(env=env) as member:
         assert member.process.wait(60) == code, member.text

@@ -16,7 +16,7 @@ from dicomcast_runtime.settings import load_settings
 from . import dlq_command, replay_command
 from .command_settings import ConfigFile
 from .config import ConsumerSettings
-from .map_command import map_files
+from .map_arguments import map_files
 from .status_command import status
 
 __all__ = ["app", "main"]

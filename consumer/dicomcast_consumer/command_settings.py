@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.settings import ProcessSettings
+from dicomcast_schemas import SchemaById
 from pydantic import Field
 
 from .config import ConsumerSection, SourceSection
-from .mapping import MappingOptions
+from .mapping_options import MappingOptions
 
 __all__ = ["ConfigFile", "GroupSettings", "LetterSettings", "MapSettings"]
 
@@ -46,3 +47,11 @@ class LetterSettings(GroupSettings):
     registry: RegistrySettings = RegistrySettings()
     sources: dict[str, SourceSection] = Field(default={}, description="The change feeds, by name.")
     mapping: MappingOptions = MappingOptions()
+
+    def schema_by_id(self) -> SchemaById | None:
+        """How to read records with a schema id; None without a Schema Registry."""
+        if self.registry.url is None:
+            return None
+        from dicomcast_runtime.registry import SchemaRegistry  # its client takes half a second to import
+
+        return SchemaRegistry(self.registry).schema_by_id

@@ -8,7 +8,7 @@ from dicomcast_runtime.logs import LogSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
 from pydantic import Field
 
-from .mapping import MappingOptions, SourceProfile
+from .mapping_options import MappingOptions, SourceProfile
 
 __all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection"]
 

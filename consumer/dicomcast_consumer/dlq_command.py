@@ -7,13 +7,12 @@ from typing import Annotated
 import orjson
 import typer
 from dicomcast_runtime.errors import ConfigurationError, InputError
-from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
 from dicomcast_schemas import ContractError, SchemaById, decode
 from dicomcast_schemas.topic import dead_letter_topic, text_headers
 
 from .command_settings import ConfigFile, LetterSettings
-from .dlq import DeadLetter, Filters, as_document, event_document, parse_position, read_letter, verdict
+from .dlq import DeadLetter, Filters, as_document, event_document, parse_position, read_letter
 from .group_admin import GroupAdmin, LogEnds
 from .progress import progress
 from .record import Record
@@ -95,8 +94,7 @@ def show(
     """
     settings = load_settings(LetterSettings, config=config)
     record = _record(settings, position)
-    registry = SchemaRegistry(settings.registry).schema_by_id if settings.registry.url else None
-    document = _document(settings, record, schema_by_id=registry, metadata=metadata)
+    document = _document(settings, record, schema_by_id=settings.schema_by_id(), metadata=metadata)
     typer.echo(orjson.dumps(document).decode() if json else _text(document))
 
 
@@ -153,6 +151,8 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
 def _document(
     settings: LetterSettings, record: Record, *, schema_by_id: SchemaById | None, metadata: bool
 ) -> dict[str, object]:
+    from .dlq_verdict import verdict  # the mapping takes a second to import
+
     profiles = {name: section.profile(name) for name, section in settings.sources.items()}
     now = verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id)
     document: dict[str, object] = {

@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import orjson
 import typer
@@ -13,7 +14,7 @@ from dicomcast_runtime.settings import load_settings
 from pydantic import ValidationError
 
 from .bundle import transaction_bundle
-from .command_settings import ConfigFile, MapSettings
+from .command_settings import MapSettings
 from .config import SourceSection
 from .errors import RejectedError
 from .map_input import read_input
@@ -22,52 +23,15 @@ from .mapping import InstanceChange, MappingOptions, SourceProfile, in_partition
 from .plan import FhirState, Plan, StudyWork, plan_studies
 from .progress import progress
 
-__all__ = ["Mapper", "map_files"]
+__all__ = ["Mapper", "map_to_bundle"]
 
 _FEED: Final = "map"
 _NO_URL: Final = "https://dicomweb.invalid"
 """A name that can never exist (RFC 2606): seen in a Bundle, it says that no DICOMweb root was given."""
 
 
-def map_files(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            show_default=False,
-            help="DICOM files; folders of them; DICOM JSON (one data set or an array); change events, one JSON object "
-            "a line; `-` is standard input.",
-        ),
-    ],
-    source_url: Annotated[
-        str | None,
-        typer.Option(
-            "--source-url",
-            metavar="URL",
-            show_default=False,
-            help="DICOMweb root that the instances can be read from, written as Endpoint.address; in place of "
-            "`DICOMCAST_SOURCES__<FEED>__DICOMWEB_URL`.",
-        ),
-    ] = None,
-    feed: Annotated[
-        str | None,
-        typer.Option(
-            "--feed",
-            metavar="NAME",
-            show_default=False,
-            help="Change feed whose `DICOMCAST_SOURCES__<FEED>__…` apply to input that names none; default: the only "
-            "one that is configured.",
-        ),
-    ] = None,
-    config: ConfigFile = None,
-) -> None:
-    """Map DICOM to FHIR without any network: the transaction Bundle of a first run, on standard output.
-
-    One Bundle for all of the input, studies ordered by their UID. The order of the input stands for that of events.
-    On standard error, one JSON object a line: attributes that were left out ({"sop_instance_uid", "attribute",
-    "reason"}) and input that was rejected ({"input", "line", "code", "reason"}). What is rejected does not keep the
-    rest from being written, and ends with exit code 65.
-    """
+def map_to_bundle(paths: list[str], *, source_url: str | None, feed: str | None, config: Path | None) -> None:
+    """Writes the Bundle of all input to standard output. Raises typer.Exit with 65 when some of it was rejected."""
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it logs values
     settings = load_settings(MapSettings, config=config)
     name = feed or _only(settings.sources)

@@ -10,7 +10,6 @@ from typing import Annotated
 import orjson
 import typer
 from dicomcast_runtime.errors import ConfigurationError, InputError
-from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
 
 from .command_settings import ConfigFile, LetterSettings
@@ -122,9 +121,8 @@ def _target(to: Sequence[str], study: str | None) -> Target:
 def _plan(settings: LetterSettings, target: Target, *, csv: Path | None, json: bool) -> tuple[PlannedPartition, ...]:
     names = {"topic": settings.topic.name, "group": settings.consumer.group}
     group = GroupAdmin(settings.kafka, **names)
-    registry = SchemaRegistry(settings.registry).schema_by_id if settings.registry.url else None
     with TopicReader(settings.kafka, **names) as records, progress(_doing(target)) as advance:
-        replay = Replay(group, records, sequence_of=partial(feed_sequence, schema_by_id=registry))
+        replay = Replay(group, records, sequence_of=partial(feed_sequence, schema_by_id=settings.schema_by_id()))
         planned = replay.plan(target, advance)
     for text in warnings(planned):
         typer.echo(f"warning: {text}", err=True)

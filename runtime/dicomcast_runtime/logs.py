@@ -4,7 +4,6 @@ import logging
 import sys
 from typing import Literal
 
-import structlog
 from pydantic import Field
 
 from .settings import Section
@@ -25,6 +24,8 @@ class LogSettings(Section):
 
 def configure_logs(settings: LogSettings) -> None:
     """Sends structlog's events and the libraries' warnings to standard error. Call once, first."""
+    import structlog  # a fifth of a second that a command which logs nothing does without
+
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     renderer: structlog.typing.Processor
     if settings.format == "json":

@@ -22,7 +22,10 @@ MAY_IMPORT = {
     "dicomcast_sandbox": {"dicomcast_schemas", "dicomcast_runtime"},
 }
 # Pure: values in, values out.
-PURE = ("mapping", "plan", "bundle", "lanes", "offsets", "breaker", "replay_plan")
+PURE = (
+    *("mapping", "mapping_options", "plan", "bundle", "lanes", "offsets", "breaker", "replay_plan"),
+    *("dlq", "dlq_verdict"),
+)
 IMPURE_IMPORTS = {"confluent_kafka", "httpx", "structlog", "os", "time", "socket", "asyncio", "threading", "logging"}
 
 

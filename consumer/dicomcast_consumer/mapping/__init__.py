@@ -12,6 +12,7 @@ The order of the calls is that of this list: read the study (`study_token`), its
 settle, then merge_patient, then merge_study with the reference to that Patient.
 """
 
+from ..mapping_options import MappingOptions, SourceProfile
 from .endpoint import endpoint_resource, endpoint_token, matches
 from .fragments import PatientIdentifier
 from .identity import (
@@ -28,7 +29,6 @@ from .identity import (
 )
 from .imaging_study import Outcome, StudyMerge, merge_study
 from .marks import without_marks
-from .options import MappingOptions, SourceProfile
 from .patient import PatientMerge, merge_patient
 from .read import in_partition, read_event
 from .settlement import Settlement, patient_identifiers, settle

@@ -3,8 +3,8 @@
 import re
 from functools import lru_cache
 
+from ..mapping_options import FilterOptions, MappingOptions
 from .elements import DataSet
-from .options import FilterOptions, MappingOptions
 
 __all__ = ["is_wanted"]
 

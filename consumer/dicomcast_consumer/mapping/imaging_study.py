@@ -9,11 +9,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions, SourceProfile
 from .as_of import is_vaguer_date, merge_list, offer, offer_single
 from .identity import ACCESSION_CODE, Resource, is_ours, our_tag, same_source, study_identifier
 from .marks import Marks, without_marks
 from .notes import drop_repeated_notes, merge_description
-from .options import MappingOptions, SourceProfile
 from .order import ordered
 from .series import SeriesList
 from .settlement import Settlement

@@ -6,13 +6,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions
 from .as_of import is_vaguer_code, is_vaguer_date, offer
 from .dates import is_refinement
 from .fragments import PersonName
 from .human_names import family_names, has_name, merge_names
 from .identity import Resource, is_ours, our_tag
 from .marks import Marks, without_marks
-from .options import MappingOptions
 from .order import ordered
 from .validation import validate_new
 from .values import Mark, PatientValues

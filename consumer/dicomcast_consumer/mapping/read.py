@@ -11,10 +11,10 @@ import orjson
 from dicomcast_schemas import Action, DicomChangeEvent, State
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions, SourceProfile
 from .dates import Clock
 from .elements import DataSet, is_uid
 from .filters import is_wanted
-from .options import MappingOptions, SourceProfile
 from .read_instance import read_instance, read_series
 from .read_patient import read_patient
 from .read_study import read_study

@@ -1,11 +1,11 @@
 """Series and instance attributes of a data set."""
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions
 from .codes import modality_coding, read_coding
 from .dates import Clock
 from .elements import DataSet, is_uid
 from .fragments import Coding
-from .options import MappingOptions
 from .snomed import body_part_coding
 from .terminology import LATERALITY
 from .values import InstanceValues, SeriesValues

@@ -1,13 +1,13 @@
 """Patient attributes of a data set."""
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions, SourceProfile
 from .dates import read_date
 from .elements import DataSet
 from .fragments import PatientIdentifier
 from .identity import DICOM_UID_SYSTEM, urn_oid
 from .issuers import read_issuer
 from .names import read_name
-from .options import MappingOptions, SourceProfile
 from .values import PatientValues
 
 __all__ = ["read_patient"]

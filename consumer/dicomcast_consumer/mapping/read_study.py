@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
+from ..mapping_options import MappingOptions, SourceProfile
 from .codes import read_coding, read_concept
 from .dates import Clock
 from .elements import DataSet
 from .fragments import AccessionNumber, Concept, Physician
 from .issuers import universal_system
 from .names import read_name
-from .options import MappingOptions, SourceProfile
 from .values import StudyValues
 
 __all__ = ["read_study"]

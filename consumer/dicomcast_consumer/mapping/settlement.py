@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RejectedError
+from ..mapping_options import MappingOptions, SourceProfile
 from .fragments import PatientIdentifier
 from .identity import DICOM_UID_SYSTEM, Resource, is_ours, same_source
 from .marks import Marks
-from .options import MappingOptions, SourceProfile
 from .values import InstanceChange, InstanceRun, Kind, Mark, PatientValues, in_order
 
 __all__ = ["Settlement", "patient_identifiers", "settle"]

@@ -152,3 +152,11 @@ def test_every_command_and_option_is_documented() -> None:
 def test_every_command_says_what_it_is_for() -> None:
     assert all(command.help and len(command.help) > 80 for _, command in commands())
     assert all(getattr(p, "help", None) for _, c in commands() for p in c.params if p.name != "help")
+
+
+def test_a_command_imports_what_it_needs_and_no_more() -> None:
+    """Help and the commands that look at Kafka must not wait for the mapping, FHIR's models or a registry client."""
+    heavy = ("pydicom", "fhir", "confluent_kafka.schema_registry", "structlog", "dicomcast_consumer.mapping")
+    code = f"import sys; import dicomcast_consumer.__main__; print([n for n in {heavy!r} if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert found.stdout.strip() == "[]"

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from dicomcast_consumer.dead_letter import letter_headers
-from dicomcast_consumer.dlq import Filters, as_document, event_document, parse_position, read_letter, verdict
+from dicomcast_consumer.dlq import Filters, as_document, event_document, parse_position, read_letter
+from dicomcast_consumer.dlq_verdict import verdict
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import MappingOptions, SourceProfile
 from dicomcast_consumer.record import Record

@@ -14,6 +14,7 @@ not_installed() { echo "$1 is not installed: $2. Get it with: make services" >&2
 place() { echo "$SERVICES_HOME/$1-$(shift; cat "$@" | cksum | cut -d' ' -f1)"; }
 KAFKA=$(place kafka "$HERE/kafka/pom.xml")
 HAPI=$(place hapi "$HERE"/hapi/*)
+VALIDATOR=$(place validator "$HERE"/validator/*)
 REGISTRY_VERSION=3.3.3
 REGISTRY=$SERVICES_HOME/registry-$REGISTRY_VERSION
 

@@ -4,6 +4,7 @@
     hapi          base URL                     one FHIR server for the whole session: use identifiers of your own
     orthanc       OrthancServer                one for the whole session: use UIDs and PatientIDs of your own
     registry      URL of the Confluent API     one for the whole session
+    validator     Validator                    HAPI's FHIR validator, one for the whole session
 
     own_kafka     KafkaBroker                  one for this test: stop, kill, freeze and start it again as you like
     own_hapi      FhirServer                   likewise; stopped (not killed: H2) it keeps its resources over a restart
@@ -20,10 +21,11 @@ from typing import TypeVar
 
 import pytest
 
+from tests.services.judge import Validator
 from tests.services.peers import FhirServer, KafkaBroker, OrthancServer, SchemaRegistry
 from tests.services.server import NotInstalledError
 
-__all__ = ["hapi", "kafka", "orthanc", "own_hapi", "own_kafka", "own_orthanc", "registry"]
+__all__ = ["hapi", "kafka", "orthanc", "own_hapi", "own_kafka", "own_orthanc", "registry", "validator"]
 
 T = TypeVar("T")
 
@@ -82,6 +84,13 @@ def orthanc() -> Iterator[OrthancServer]:
     """The session's DICOM server."""
     with _installed(OrthancServer.started()) as dicom:
         yield dicom
+
+
+@pytest.fixture(scope="session")
+def validator() -> Iterator[Validator]:
+    """The session's FHIR validator."""
+    with _installed(Validator.started()) as judge:
+        yield judge
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: install.sh kafka|hapi|orthanc|registry ...
+# usage: install.sh kafka|hapi|validator|orthanc|registry ...
 # Downloads what start-NAME.sh needs into $SERVICES_HOME; does nothing where it is there. As root on Debian or Ubuntu it
 # also installs the packages that are missing; as someone else it names them.
 set -euo pipefail
@@ -49,6 +49,13 @@ install_hapi() {
   touch "$HAPI/.installed"
 }
 
+install_validator() {
+  begin "$VALIDATOR" || return 0
+  copy_jars "$HERE/validator/pom.xml" "$VALIDATOR/libs"
+  javac -nowarn -proc:none -d "$VALIDATOR/classes" -cp "$VALIDATOR/libs/*" "$HERE/validator/Validator.java"
+  touch "$VALIDATOR/.installed"
+}
+
 install_registry() {
   if [ -z "$(find_java 21)" ]; then
     echo "downloading a Java of version 21 or later into $SERVICES_HOME/jdk"
@@ -73,7 +80,7 @@ install_orthanc() {
 
 for name in "$@"; do
   case $name in
-    kafka | hapi | registry) need_java_and_maven; "install_$name" ;;
+    kafka | hapi | validator | registry) need_java_and_maven; "install_$name" ;;
     orthanc) install_orthanc ;;
     *) echo "unknown service $name" >&2; exit 2 ;;
   esac

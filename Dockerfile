@@ -14,7 +14,8 @@ RUN python -m venv /opt/dicomcast \
 
 FROM python:3.11-slim
 COPY --from=build /opt/dicomcast /opt/dicomcast
-ENV PATH=/opt/dicomcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/dicomcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DICOMCAST_HTTP__LISTEN=0.0.0.0:9580
+EXPOSE 9580
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 CMD ["dicomcast-consumer", "--help"]

@@ -11,6 +11,8 @@ from uuid import uuid4
 import typer
 from dicomcast_runtime.errors import DependencyError, StopError
 from dicomcast_runtime.exit_codes import ExitCode
+from dicomcast_runtime.health import Check, Health, LoopBeat, beats_within
+from dicomcast_runtime.http_port import HttpPort, routes_of
 from dicomcast_runtime.logs import configure_logs
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
@@ -24,6 +26,7 @@ from .config import FeedSettings, ProducerSettings
 from .cursor import CursorReader
 from .cursor_commands import CursorCommands
 from .errors import RetryableError
+from .metrics import ProducerMetrics
 from .position import Position
 from .publisher import KafkaPublisher
 from .topic_check import TopicCheck
@@ -34,6 +37,8 @@ __all__ = ["main"]
 T = TypeVar("T")
 
 _USAGE_OF_TYPER = 2
+_BEAT_S = 60.0
+"""After this long a loop that does not go round is taken for stuck."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
 cursor_app = typer.Typer(no_args_is_help=True, help="How far the feed is on the topic.")
@@ -124,32 +129,50 @@ def _settings(config: Path | None, *, start: str | None = None) -> ProducerSetti
 
 
 async def _run(settings: ProducerSettings, *, exit_when_idle: bool) -> None:
-    feed = ChangeFeed(settings.feed)
+    metrics = ProducerMetrics()
+    feed = ChangeFeed(settings.feed, metrics)
     bridge = Bridge(
         feed=FeedIdentity.of(settings.feed),
         reader_at=_reader_at(feed, settings.feed),
-        publisher=_publisher(settings, schema_id=_schema_id(settings)),
+        publisher=_publisher(settings, metrics, schema_id=_schema_id(settings)),
         cursors=CursorReader(settings.kafka, settings.topic.name),
         topic=_topic_check(settings),
         settings=settings.producer,
         instance=uuid4().hex,
+        metrics=metrics,
         exit_when_idle=exit_when_idle,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, bridge.stop)
     try:
-        await bridge.run()
+        async with LoopBeat() as beat:
+            with HttpPort(settings.http, routes_of(_health(bridge, beat), metrics.registry)):
+                await bridge.run()
     finally:
         await feed.close()
 
 
+def _health(bridge: Bridge, beat: LoopBeat) -> Health:
+    started: Check = lambda: None if bridge.started else "the cursor has not been taken over yet"  # noqa: E731
+    return Health(
+        alive={"event loop": beats_within(_BEAT_S, lambda: beat.at_s)},
+        ready={
+            "producer": started,
+            "feed": lambda: bridge.waiting.get("feed"),
+            "kafka": lambda: bridge.waiting.get("kafka"),
+        },
+        started={"producer": started},
+    )
+
+
 async def _with_cursor_commands(settings: ProducerSettings, do: Callable[[CursorCommands], Awaitable[T]]) -> T:
-    feed = ChangeFeed(settings.feed)
+    metrics = ProducerMetrics()
+    feed = ChangeFeed(settings.feed, metrics)
     commands = CursorCommands(
         settings=settings.feed,
         feed=feed,
         reader=_reader_at(feed, settings.feed)(Position(sequence=0)),
-        publisher=_publisher(settings, schema_id=None),
+        publisher=_publisher(settings, metrics, schema_id=None),
         cursors=CursorReader(settings.kafka, settings.topic.name),
         topic=_topic_check(settings),
         out=typer.echo,
@@ -165,12 +188,13 @@ def _reader_at(feed: ChangeFeed, settings: FeedSettings) -> Callable[[Position],
     return lambda position: kind(feed, settings, position)
 
 
-def _publisher(settings: ProducerSettings, *, schema_id: int | None) -> KafkaPublisher:
+def _publisher(settings: ProducerSettings, metrics: ProducerMetrics, *, schema_id: int | None) -> KafkaPublisher:
     return KafkaPublisher(
         settings.kafka,
         settings.topic.name,
         transaction_timeout_s=settings.producer.transaction_timeout_s,
         max_record_bytes=settings.topic.max_record_bytes,
+        metrics=metrics,
         schema_id=schema_id,
     )
 

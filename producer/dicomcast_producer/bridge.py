@@ -15,6 +15,7 @@ from .config import FeedSettings, ProducerSection
 from .cursor import Cursor, Identity
 from .entry import FeedEntry
 from .errors import RetryableError, TransactionTimedOutError
+from .metrics import ProducerMetrics
 from .position import Idle, Page, Position
 from .topic_check import TopicState
 
@@ -99,6 +100,7 @@ class Bridge:
         topic: TopicSource,
         settings: ProducerSection,
         instance: str,
+        metrics: ProducerMetrics,
         exit_when_idle: bool = False,
     ) -> None:
         self._feed = feed
@@ -108,11 +110,16 @@ class Bridge:
         self._topic = topic
         self._settings = settings
         self._instance = instance
+        self._metrics = metrics
         self._exit_when_idle = exit_when_idle
         self._stopping = asyncio.Event()
         self._published = asyncio.Event()
         self._checked_at = _NEVER
         self._caught_up = False
+        self.waiting: dict[str, str] = {}
+        """Peers that are waited for (feed, kafka), and why."""
+        self.started = False
+        """Whether the cursor has been taken over: this is the one producer of the topic."""
         # Kafka's calls block, and a transaction belongs to one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
 
@@ -158,6 +165,7 @@ class Bridge:
             await self._ask_feed(self._reader_at(position).check)
         claimed = Cursor(identity=identity, position=position, instance=self._instance)
         await self._publish((), claimed)
+        self.started = True
         self._checked_at = time.monotonic()
         _log.info("producer.started", feed=identity.feed, sequence=position.sequence, partitions=identity.partitions)
         return claimed
@@ -198,6 +206,7 @@ class Bridge:
         self._published.clear()
         await self._ask_kafka(lambda: self._publisher.publish(entries, cursor))
         self._published.set()
+        self._metrics.note_position(cursor.position)
 
     async def _checked_page(self, reader: Reader, identity: Identity) -> Page | Idle:
         """The next page; every `identity_check_s` and after an outage only if feed and topic are still the same."""
@@ -235,10 +244,14 @@ class Bridge:
                 if since is None:
                     since = time.monotonic()
                     _log.warning(f"{peer}.waiting", reason=str(error))
+                self.waiting[peer] = str(error)
+                self._metrics.note_waiting(peer, waiting=True)
                 await self._sleep(backoff.wait_s(error.retry_after_s))
             else:
                 if since is not None:
                     _log.info(f"{peer}.answers_again", after_s=round(time.monotonic() - since, 1))
+                    self.waiting.pop(peer, None)
+                    self._metrics.note_waiting(peer, waiting=False)
                 return answer
 
     async def _sleep(self, wait_s: float) -> None:

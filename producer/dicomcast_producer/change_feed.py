@@ -15,6 +15,7 @@ from dicomcast_schemas import DicomChangeEvent
 from .config import FeedSettings
 from .entry import FeedEntry, MalformedJsonError, parse_entry, parse_page
 from .errors import PoisonedPageError, RetryableError
+from .metrics import ProducerMetrics
 
 __all__ = ["ChangeFeed", "Latest", "Window"]
 
@@ -60,12 +61,13 @@ class Latest:
 class ChangeFeed:
     """The feed of one server. Close it."""
 
-    def __init__(self, settings: FeedSettings) -> None:
+    def __init__(self, settings: FeedSettings, metrics: ProducerMetrics) -> None:
         """Raises ConfigurationError when the TLS files cannot be used."""
+        self._metrics = metrics
         self._feed = settings.name
         self._url = settings.url.rstrip("/")
         self._version = settings.api_version
-        self._client = peer_client(settings)
+        self._client = metrics.requests.watch(peer_client(settings))
         self._dicomweb_peer = settings.dicomweb
         self._dicomweb: httpx.AsyncClient | None = None
         self._greeted = False
@@ -86,6 +88,7 @@ class ChangeFeed:
             entry = parse_entry(response.content, feed=self._feed)
         except (MalformedJsonError, PoisonedPageError) as error:
             raise RetryableError(f"the DICOM server gave no latest entry: {error}") from None
+        self._metrics.note_latest(entry)
         return Latest(entry=entry, server_time=_date(response))
 
     async def page(self, window: Window, *, metadata: bool) -> tuple[FeedEntry, ...]:
@@ -107,7 +110,7 @@ class ChangeFeed:
     async def metadata(self, event: DicomChangeEvent) -> str:
         """The instance's metadata by WADO-RS. Raises DicomWebError, InstanceGoneError when it is not there."""
         if self._dicomweb is None:  # seldom needed
-            self._dicomweb = peer_client(self._dicomweb_peer)
+            self._dicomweb = self._metrics.requests.watch(peer_client(self._dicomweb_peer))
         try:
             return await read_metadata(
                 self._dicomweb,

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from dicomcast_runtime.http_auth import PeerSettings
+from dicomcast_runtime.http_port import HttpSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.logs import LogSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
@@ -90,4 +91,5 @@ class ProducerSettings(ProcessSettings):
     kafka: KafkaSettings = Field(description="librdkafka properties.")
     registry: RegistrySettings = Field(default=RegistrySettings(), description="Schema Registry, where there is one.")
     log: LogSettings = Field(default=LogSettings(), description="Logs.")
+    http: HttpSettings = Field(default=HttpSettings(), description="The port for probes and metrics.")
     producer: ProducerSection = Field(default=ProducerSection(), description="The producer itself.")

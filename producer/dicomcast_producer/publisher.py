@@ -12,12 +12,13 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
 from dicomcast_runtime.kafka_settings import KafkaSettings
-from dicomcast_schemas.topic import PARTITIONER, cursor_topic, partition_for
+from dicomcast_schemas.topic import METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for
 
 from .client_errors import ClientErrors
 from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
 from .errors import RetryableError, TransactionTimedOutError
+from .metrics import ProducerMetrics
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
 
 __all__ = ["KafkaPublisher", "transactional_id"]
@@ -64,9 +65,11 @@ class KafkaPublisher:
         *,
         transaction_timeout_s: float,
         max_record_bytes: int,
+        metrics: ProducerMetrics,
         schema_id: int | None = None,
     ) -> None:
         self._topic = topic
+        self._metrics = metrics
         self._timeout_s = transaction_timeout_s
         self._max_record_bytes = max_record_bytes
         self._schema_id = schema_id
@@ -118,7 +121,10 @@ class KafkaPublisher:
         except (RetryableError, StopError):
             self._abort(producer)
             raise
+        self._metrics.note_transaction(time.monotonic() - self._begun_at)
         for entry, record in zip(entries, records, strict=True):
+            omitted = METADATA_TOO_LARGE if record.metadata_too_large else entry.metadata_omitted
+            self._metrics.note_event(entry.event.action, without_metadata=omitted)
             if record.metadata_too_large:
                 _log.warning("entry.metadata_too_large", feed=entry.event.feed, sequence=entry.event.sequence)
 

@@ -9,6 +9,7 @@ from dicomcast_producer.bridge import CursorSource, Publisher, TopicSource
 from dicomcast_producer.cursor import Cursor, CursorReader, Identity
 from dicomcast_producer.entry import FeedEntry
 from dicomcast_producer.errors import RetryableError
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Position
 from dicomcast_producer.publisher import KafkaPublisher
 from dicomcast_producer.topic_check import TopicCheck
@@ -44,9 +45,15 @@ def real(bootstrap: str) -> Peer:
     line.create_topics()
     kafka = KafkaSettings.model_validate({"log_level": 0, "bootstrap.servers": bootstrap})
     found = Peer(
-        publisher=lambda: KafkaPublisher(kafka, line.topic, transaction_timeout_s=15, max_record_bytes=100_000),
+        publisher=lambda: KafkaPublisher(
+            kafka, line.topic, transaction_timeout_s=15, max_record_bytes=100_000, metrics=ProducerMetrics()
+        ),
         cursors=CursorReader(kafka, line.topic),
-        topic=TopicCheck(Topics(kafka), TopicSettings(name=line.topic, max_record_bytes=100_000), verify=True),
+        topic=TopicCheck(
+            Topics(kafka),
+            TopicSettings(name=line.topic, max_record_bytes=100_000),
+            verify=True,
+        ),
         committed=lambda: sorted(decode(r.value()).sequence for r in read_records(bootstrap, line.topic)),
     )
 

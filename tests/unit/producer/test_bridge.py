@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from dicomcast_producer.bridge import Bridge, FeedIdentity
@@ -14,6 +14,7 @@ from dicomcast_producer.config import ProducerSection
 from dicomcast_producer.cursor import Cursor
 from dicomcast_producer.entry import FeedEntry
 from dicomcast_producer.errors import RetryableError, TransactionTimedOutError
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_runtime.errors import BrokenContractError, FencedError
 
 from tests.fakes.dicom_server import DicomServer
@@ -35,6 +36,8 @@ class Producers:
 
     dicom: DicomServer
     topic: FakeTopic
+    metrics: ProducerMetrics = field(default_factory=ProducerMetrics)
+    """Those of the last run."""
 
     def run(
         self,
@@ -48,9 +51,11 @@ class Producers:
     ) -> None:
         """Until it ends by itself; `while_running` is called every few milliseconds."""
 
+        metrics = self.metrics = ProducerMetrics()
+
         async def run() -> None:
             settings = feed_settings(url=self.dicom.base_url, **feed)
-            client = ChangeFeed(settings)
+            client = ChangeFeed(settings, metrics)
             bridge = Bridge(
                 feed=FeedIdentity.of(settings),
                 reader_at=lambda position: SequenceReader(client, settings, position),
@@ -59,6 +64,7 @@ class Producers:
                 topic=self.topic,
                 settings=section or ProducerSection(),
                 instance=instance,
+                metrics=metrics,
                 exit_when_idle=exit_when_idle,
             )
             running = asyncio.create_task(bridge.run())
@@ -303,3 +309,29 @@ def test_pages_that_come_during_a_transaction_share_the_next_one(producers: Prod
     producers.run(slow, page_size=10)
     assert producers.topic.sequences == list(range(1, 201))
     assert len(producers.topic.transactions) < 18
+
+
+def test_metrics_follow_the_feed(producers: Producers) -> None:
+    fill(producers.dicom.store, range(1, 31))
+    producers.run()
+    value = producers.metrics.registry.get_sample_value
+    assert value("dicomcast_feed_latest_sequence") == 30
+    assert value("dicomcast_feed_cursor_sequence") == 30
+    assert value("dicomcast_feed_lag_events") == 0
+    assert value("dicomcast_feed_lag_seconds") == 0
+    assert value("dicomcast_feed_requests_total", {"method": "GET", "status": "200"}) > 0
+
+
+def test_what_is_waited_for_is_told_and_then_forgotten(producers: Producers) -> None:
+    fill(producers.dicom.store, [1])
+    publisher = FakePublisher(producers.topic)
+    publisher.failures += [RetryableError("aborted")] * 2
+    seen = []
+
+    def look(bridge: Bridge) -> None:
+        value = producers.metrics.registry.get_sample_value("dicomcast_waiting", {"peer": "kafka"})
+        seen.append((bridge.waiting.get("kafka"), value))
+
+    producers.run(publisher, while_running=look)
+    assert ("aborted", 1.0) in seen
+    assert seen[0] == seen[-1] == (None, 0.0)

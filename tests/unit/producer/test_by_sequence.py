@@ -8,6 +8,7 @@ import pytest
 from dicomcast_producer.by_sequence import SequenceReader, advance
 from dicomcast_producer.change_feed import ChangeFeed
 from dicomcast_producer.entry import FeedEntry, unreadable_entry
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Idle, Page, Position
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_schemas import Action, State
@@ -39,7 +40,7 @@ def reading(
 ) -> T:
     async def asked() -> T:
         chosen = feed_settings(url=server.base_url, **settings)
-        feed = ChangeFeed(chosen)
+        feed = ChangeFeed(chosen, ProducerMetrics())
         try:
             return await do(SequenceReader(feed, chosen, at or Position(sequence=0), clock=clock or Clock()))
         finally:

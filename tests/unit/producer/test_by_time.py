@@ -9,6 +9,7 @@ import pytest
 from dicomcast_producer.by_time import TimeReader
 from dicomcast_producer.change_feed import ChangeFeed
 from dicomcast_producer.cursor import Cursor, Identity, cursor_from_json, cursor_json
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Page, Position
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_sandbox.dicom.store import Poison
@@ -32,7 +33,7 @@ def reading(
 ) -> T:
     async def asked() -> T:
         chosen = feed_settings(url=server.base_url, api_version="v2", **{"lag_s": 2.0, "overlap_s": 100, **settings})
-        feed = ChangeFeed(chosen)
+        feed = ChangeFeed(chosen, ProducerMetrics())
         try:
             return await do(TimeReader(feed, chosen, at or Position(sequence=0)))
         finally:

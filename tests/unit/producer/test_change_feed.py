@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 from dicomcast_producer.change_feed import ChangeFeed, Latest, Window
 from dicomcast_producer.errors import PoisonedPageError, RetryableError
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_sandbox.dicom.access import Access, Basic, Bearer, ClientCredentials
 
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 def ask(server: DicomServer, do: Callable[[ChangeFeed], Awaitable[T]], **settings: object) -> T:
     async def asked() -> T:
-        feed = ChangeFeed(feed_settings(**{"url": server.base_url, **settings}))
+        feed = ChangeFeed(feed_settings(**{"url": server.base_url, **settings}), ProducerMetrics())
         try:
             return await do(feed)
         finally:

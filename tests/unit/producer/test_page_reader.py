@@ -6,6 +6,7 @@ import pytest
 from dicomcast_producer.change_feed import ChangeFeed, Window
 from dicomcast_producer.entry import FeedEntry
 from dicomcast_producer.errors import RetryableError
+from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.page_reader import PageReader
 from dicomcast_sandbox.dicom.store import Poison
 from dicomcast_schemas import Action
@@ -19,7 +20,7 @@ ALL = Window(offset=0, limit=100)
 
 def read(server: DicomServer, *windows: Window, version: str = "v1") -> list[FeedEntry]:
     async def asked() -> list[FeedEntry]:
-        feed = ChangeFeed(feed_settings(url=server.base_url, api_version=version))
+        feed = ChangeFeed(feed_settings(url=server.base_url, api_version=version), ProducerMetrics())
         reader = PageReader(feed)
         try:
             return [entry for window in windows for entry in await reader.read(window)]

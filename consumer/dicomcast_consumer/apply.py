@@ -33,7 +33,8 @@ from .gate import Gate
 from .group import Group
 from .keyed_locks import KeyedLocks
 from .lanes import Run
-from .mapping import InstanceChange, Kind, MappingOptions
+from .mapping import InstanceChange, Kind, MappingOptions, Omission
+from .metrics import ConsumerMetrics
 from .plan import FhirState, Plan, Rejection, StudyWork, plan_studies
 from .reader import EventReader
 from .record import Record
@@ -77,6 +78,7 @@ class StudyApplier:
         gate: Gate,
         prove: Prove,
         options: MappingOptions,
+        metrics: ConsumerMetrics,
         least_wait_s: float = 0.5,
         stuck_after_s: float = 900.0,
     ) -> None:
@@ -90,6 +92,7 @@ class StudyApplier:
         self._gate = gate
         self._prove = prove
         self._options = options
+        self._metrics = metrics
         self._locks = KeyedLocks()
 
     async def __call__(self, group: Group) -> Counter[str]:
@@ -118,18 +121,25 @@ class StudyApplier:
                 continue
             if change is None:
                 fates["ignored_partition"] += 1
+                self._metrics.note_passed_over("ignored_partition")
             elif change.kind is Kind.SKIP:
-                fates[f"skipped_{(change.skip_reason or '').replace('-', '_')}"] += 1
+                reason = (change.skip_reason or "").replace("-", "_")
+                fates[f"skipped_{reason}"] += 1
+                self._metrics.note_passed_over(reason)
             else:
                 changes.append((record, change))
             for omission in change.omissions if change else ():
-                log.info(
-                    "attribute left out",
-                    sop_instance_uid=omission.sop_instance_uid,
-                    attribute=omission.attribute,
-                    reason=omission.reason,
-                )
+                self._note(omission)
         return _Events(run, tuple(changes), tuple(rejected), fates)
+
+    def _note(self, omission: Omission) -> None:
+        self._metrics.note_omission(omission)
+        log.info(
+            "attribute doubtful" if omission.is_mapped else "attribute left out",
+            sop_instance_uid=omission.sop_instance_uid,
+            attribute=omission.attribute,
+            reason=omission.reason,
+        )
 
     async def _read_event(self, record: Record) -> InstanceChange | None:
         for attempt in range(1_000_000):
@@ -220,6 +230,7 @@ class StudyApplier:
                     await self._write(plan)
             for slug, count in plan.reports.items():
                 log.warning("reported", what=slug, studies=count)
+                self._metrics.note_report(slug, count)
             return list(plan.rejections)
 
     def _plan(self, works: Sequence[StudyWork], state: FhirState) -> Plan:
@@ -245,6 +256,7 @@ class StudyApplier:
         for record, error in sorted([*events.rejected, *late], key=lambda pair: pair[0].offset):
             with group.writing():
                 await self._letters.send(record, error)
+            self._metrics.note_dead_letter(error)
             fates["dead_letter"] += 1
         fates["applied"] += len(events.changes) - len(late)
 

@@ -45,8 +45,8 @@ def map_files(
 
     One Bundle for all of the input, studies ordered by their UID. The order of the input stands for that of events.
     On standard error, one JSON object a line: attributes that were left out ({"sop_instance_uid", "attribute",
-    "reason"}) and input that was rejected ({"input", "line", "code", "reason"}). What is rejected does not keep the
-    rest from being written, and ends with exit code 65.
+    "reason"; "mapped" when it is doubtful but was mapped}) and input that was rejected ({"input", "line", "code",
+    "reason"}). What is rejected does not keep the rest from being written, and ends with exit code 65.
     """
     from .map_command import map_to_bundle
 

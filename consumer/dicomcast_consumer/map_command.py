@@ -106,13 +106,12 @@ class Mapper:
         if change is None:
             return
         for omission in change.omissions:
-            _report(
-                {
-                    "sop_instance_uid": omission.sop_instance_uid,
-                    "attribute": omission.attribute,
-                    "reason": omission.reason,
-                }
-            )
+            document: dict[str, object] = {
+                "sop_instance_uid": omission.sop_instance_uid,
+                "attribute": omission.attribute,
+                "reason": omission.reason,
+            }
+            _report({**document, "mapped": True} if omission.is_mapped else document)
         self._studies.setdefault(change.study_instance_uid, []).append(change)
         self._places[id(change)] = item.place
 

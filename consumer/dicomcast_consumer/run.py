@@ -23,6 +23,7 @@ from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .handover import HandedOver
+from .metrics import ConsumerMetrics
 from .outbox import Outbox
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
@@ -44,6 +45,7 @@ async def run_consumer(settings: ConsumerSettings) -> None:
     topic, group = settings.topic.name, settings.consumer.group
     if settings.consumer.check_topics:
         await asyncio.to_thread(check_topics, settings.kafka.client(), topic=topic, group=group)
+    _warn_of_bare_patient_ids(settings)
     async with contextlib.AsyncExitStack() as stack:
         fhir_http = await stack.enter_async_context(peer_client(settings.fhir))
         fhir = FhirClient(fhir_http)
@@ -52,6 +54,15 @@ async def run_consumer(settings: ConsumerSettings) -> None:
             await stack.enter_async_context(feed.dicomweb)
         await _wait_for_fhir(fhir)
         await _run_member(settings, fhir=fhir, feeds=feeds)
+
+
+def _warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
+    bare = [name for name, source in settings.sources.items() if not source.patient_system]
+    if bare and not settings.mapping.patient.system:
+        log.warning(
+            "PatientIDs have no system: those of two sites collide; set DICOMCAST_MAPPING__PATIENT__SYSTEM",
+            feeds=sorted(bare),
+        )
 
 
 async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: dict[str, FeedSource]) -> None:
@@ -83,6 +94,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         gate=Gate(Breaker(), RejectionGuard()),
         prove=worker.commits.prove,
         options=settings.mapping,
+        metrics=ConsumerMetrics(),
         stuck_after_s=consumer.stuck_after_s,
     )
     watchdog = Watchdog(

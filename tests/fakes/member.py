@@ -13,6 +13,7 @@ from dicomcast_consumer.fhir_client import FhirClient
 from dicomcast_consumer.fhir_reader import FhirReader
 from dicomcast_consumer.gate import Gate
 from dicomcast_consumer.mapping import MappingOptions, SourceProfile
+from dicomcast_consumer.metrics import ConsumerMetrics
 from dicomcast_consumer.outbox import Outbox
 from dicomcast_consumer.reader import EventReader, FeedSource
 from dicomcast_consumer.rejection_guard import RejectionGuard
@@ -34,6 +35,7 @@ class Member:
     worker: Worker
     fhir: httpx.AsyncClient
     task: "asyncio.Task[None]"
+    metrics: ConsumerMetrics
 
     async def committed(self, offset: int, partition: int = 0) -> None:
         """Waits until the group's offset has come to `offset`."""
@@ -74,6 +76,7 @@ async def running_member(
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     source = FakeSource(limits=limits, partitions=partitions)
     options = options or MappingOptions()
+    metrics = ConsumerMetrics()
     async with httpx.AsyncClient(base_url=base_url + "/") as fhir, httpx.AsyncClient(base_url=dicomweb + "/") as dicom:
         profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
         feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
@@ -84,6 +87,7 @@ async def running_member(
             gate=Gate(Breaker(least_s=0.01, most_s=0.05), RejectionGuard()),
             prove=source.worker.commits.prove,
             options=options,
+            metrics=metrics,
             least_wait_s=0.01,
             stuck_after_s=stuck_after_s,
         )
@@ -91,7 +95,7 @@ async def running_member(
         if assign:
             source.assign(*range(partitions))
         try:
-            yield Member(source, source.worker, fhir, task)
+            yield Member(source, source.worker, fhir, task, metrics)
         finally:
             source.worker.stop()
             await asyncio.wait_for(task, 30)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from dicomcast_consumer.metrics import ConsumerMetrics
 from dicomcast_producer.metrics import ProducerMetrics
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
@@ -22,7 +23,10 @@ def rows(registry: CollectorRegistry) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("heading", "registry"), [("dicomcast-producer", ProducerMetrics().registry)])
+@pytest.mark.parametrize(
+    ("heading", "registry"),
+    [("dicomcast-producer", ProducerMetrics().registry), ("dicomcast-consumer", ConsumerMetrics().registry)],
+)
 def test_the_table_is_that_of_the_registry(heading: str, registry: CollectorRegistry) -> None:
     section = DOCUMENT.split(f"## Metrics of {heading}\n")[1].split("\n## ")[0]
     written = [line for line in section.splitlines() if line.startswith("| `")]

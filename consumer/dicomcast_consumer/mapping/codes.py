@@ -12,7 +12,7 @@ from .identity import URI_SYSTEM, urn_oid
 from .snomed import SNOMED_CT_OF_RT
 from .terminology import DCM, MODALITIES, SCHEME_URIS, SCT, SNOMED_RT_DESIGNATORS
 
-__all__ = ["modality_coding", "read_coding", "read_concept"]
+__all__ = ["identified_schemes", "modality_coding", "read_coding", "read_concept"]
 
 _CODE = re.compile(r"[^\s]+(\s[^\s]+)*")
 
@@ -32,13 +32,23 @@ def modality_coding(value: str) -> Coding:
     return Coding(system=DCM, code=value) if value in MODALITIES else Coding(display=value)
 
 
+def identified_schemes(data_set: DataSet) -> dict[str, str]:
+    """The URI of each coding scheme whose UID the data set itself tells (CodingSchemeIdentificationSequence)."""
+    found: dict[str, str] = {}
+    for item in data_set.items("00080110"):
+        designator = item.text("00080102", "CodingSchemeIdentificationSequence")
+        uid = item.text("0008010C", "CodingSchemeIdentificationSequence")
+        if designator and uid and is_uid(uid):
+            found[designator] = urn_oid(uid)
+    return found
+
+
 def _system(item: DataSet, designator: str | None, local: Mapping[str, str]) -> str | None:
     if designator in SCHEME_URIS:
         return SCHEME_URIS[designator]
-    for tag in ("00080110", "0008010C"):
-        uid = item.text(tag, "CodingSchemeUID")
-        if uid and is_uid(uid):
-            return urn_oid(uid)
+    uid = item.text("0008010C", "CodingSchemeUID")
+    if uid and is_uid(uid):
+        return urn_oid(uid)
     if designator is None:
         return URI_SYSTEM if item.text("00080120", "CodeValue") else None
     return local.get(designator)

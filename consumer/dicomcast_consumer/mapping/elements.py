@@ -7,6 +7,8 @@ Value keeps its position (F.2.5). A scalar in the place of the array is taken as
 import re
 from typing import Any
 
+from pydicom.datadict import keyword_for_tag
+
 from .values import Omission
 
 __all__ = ["DataSet"]
@@ -16,6 +18,8 @@ MAX_TEXT = 1024 * 1024
 MAX_UNSIGNED = 2**31 - 1
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_BINARY = frozenset({"InlineBinary", "BulkDataURI"})
+"""What stands for Value where a server does not know an attribute (VR UN), or keeps it apart (PS3.18 F.2.7)."""
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -36,7 +40,14 @@ class DataSet:
 
     def omit(self, attribute: str, reason: str) -> None:
         """Note that an attribute is left out."""
-        omission = Omission(sop_instance_uid=self._sop_instance_uid, attribute=attribute, reason=reason)
+        self._note(Omission(sop_instance_uid=self._sop_instance_uid, attribute=attribute, reason=reason))
+
+    def doubt(self, attribute: str, reason: str) -> None:
+        """Note that an attribute is mapped, though it can hardly be right."""
+        uid = self._sop_instance_uid
+        self._note(Omission(sop_instance_uid=uid, attribute=attribute, reason=reason, is_mapped=True))
+
+    def _note(self, omission: Omission) -> None:
         if omission not in self.omissions:
             self.omissions.append(omission)
 
@@ -50,6 +61,8 @@ class DataSet:
         value = element.get("Value")
         if isinstance(value, list):
             return value[0] if value else None
+        if value is None and len(element) > 1 and not element.keys().isdisjoint(_BINARY):
+            self.omit(keyword_for_tag(tag) or tag, "binary")
         return value
 
     def text(self, tag: str, attribute: str) -> str | None:

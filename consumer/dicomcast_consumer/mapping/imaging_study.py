@@ -186,6 +186,8 @@ class _Merge:
             target["subject"] = {"reference": subject}
         if settlement.mark is not None:
             self._marks.take("subject", settlement.mark)
+        if settlement.conflict is not None:
+            self._marks.take("conflict", settlement.conflict)
         endpoints = target.get("endpoint") or []
         if not any(_is_reference_to(known, endpoint) for known in endpoints):
             target["endpoint"] = [*endpoints, {"reference": endpoint}]

@@ -4,6 +4,7 @@ Nothing but RejectedError leaves this module, whatever the metadata holds.
 """
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from dicomcast_schemas import Action, DicomChangeEvent, State
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
+from .codes import identified_schemes
 from .dates import Clock
 from .elements import DataSet, is_uid
 from .filters import is_wanted
@@ -22,6 +24,7 @@ from .values import InstanceChange, Kind, Mark
 
 __all__ = ["in_partition", "read_event"]
 
+_LEADING_ZERO = re.compile(r"\.0[0-9]")
 DEFAULT_PARTITION = "Microsoft.Default"
 
 
@@ -55,8 +58,9 @@ def read_event(
     if not is_wanted(data_set, options):
         return replace(change, kind=Kind.SKIP, skip_reason="excluded")
     change = _with_values(change, data_set, profile, options, is_update=event.action is Action.UPDATE)
-    if options.strict and change.omissions:
-        names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in change.omissions)
+    left_out = [omission for omission in change.omissions if not omission.is_mapped] if options.strict else ()
+    if left_out:
+        names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in left_out)
         raise RejectedError("map", "map.strict", f"strict: left out would be {names}")
     return change
 
@@ -100,6 +104,9 @@ def _with_values(
     _check_uid(data_set, "0020000D", "StudyInstanceUID", change.study_instance_uid)
     _check_uid(data_set, "0020000E", "SeriesInstanceUID", change.series_instance_uid)
     _check_uid(data_set, "00080018", "SOPInstanceUID", change.sop_instance_uid)
+    schemes = identified_schemes(data_set)
+    if schemes:
+        options = options.model_copy(update={"codingscheme": schemes | options.codingscheme})
     assume_utc = options.unknown_tz == "assume-utc"
     clock = Clock(data_set, timezone=profile.timezone, assume_utc=assume_utc, leap_second=options.leap_second)
     return replace(
@@ -107,7 +114,7 @@ def _with_values(
         kind=Kind.UPSERT,
         is_update=is_update,
         instance=read_instance(data_set),
-        patient=read_patient(data_set, change.study_instance_uid, profile, options),
+        patient=read_patient(data_set, change, profile, options),
         study=read_study(data_set, clock, profile, options),
         series=read_series(data_set, clock, options),
         omissions=tuple(data_set.omissions),
@@ -118,3 +125,5 @@ def _check_uid(data_set: DataSet, tag: str, attribute: str, expected: str) -> No
     uid = data_set.text(tag, attribute)
     if uid is not None and uid != expected:
         raise RejectedError("map", "map.uid_mismatch", f"{attribute} of the data set is not that of the event")
+    if ".0" in expected and _LEADING_ZERO.search(expected):
+        data_set.doubt(attribute, "uid_leading_zero")

@@ -40,6 +40,8 @@ class Settlement:
     """The study's subject stays as it is."""
     mark: Mark | None = None
     """The newest event that named this patient."""
+    conflict: Mark | None = None
+    """The newest event that named another one, was reported, and moved nothing."""
     rejected: tuple[tuple[InstanceChange, RejectedError], ...] = ()
     report: tuple[str, ...] = ()
 
@@ -70,6 +72,7 @@ def settle(
         patient=case.patient(said[-1][1].identifier) if said else None,
         keeps_subject=case.moved_to is None,
         mark=said[-1][0] if said else None,
+        conflict=case.conflict,
         rejected=tuple(case.rejected),
         report=tuple(case.report),
     )
@@ -93,7 +96,9 @@ class _Case:
         self._reference = str(subject.get("reference") or "")
         self._has_subject = current_patient is not None
         self._is_closed = current_patient is None and bool(subject) and (not self._movable or self._is_other_kind())
-        self._mark = Marks(existing).get("subject") if existing else None
+        marks = Marks(existing or {})
+        self._mark = marks.get("subject")
+        self.conflict = marks.get("conflict")
         self._listed = {i.get("uid") for s in (existing or {}).get("series") or () for i in s.get("instance") or ()}
         self.moved_to: PatientIdentifier | None = None
         self.rejected: list[tuple[InstanceChange, RejectedError]] = []
@@ -129,10 +134,10 @@ class _Case:
             return None
         elif self._is_placeholder():
             self._move(last.patient.identifier, last.mark)
-        elif self._restores(run):
+        elif self._restores(run) and not self._is_known_conflict(last.mark):
             self._restore(last.patient.identifier, last.mark)
         else:
-            return self._conflict()
+            return self._conflict(last.mark)
         return None
 
     def is_subject(self, values: PatientValues) -> bool:
@@ -189,9 +194,17 @@ class _Case:
             self._move(identifier, mark)
             self._say("patient_changed")
 
-    def _conflict(self) -> RejectedError | None:
+    def _is_known_conflict(self, mark: Mark) -> bool:
+        """Whether the event may be one that was reported before: its instance is listed now, but only since then."""
+        if self.conflict is None or self.conflict.older_than(mark):
+            return False
+        return self._mark is None or self._mark.older_than(mark)
+
+    def _conflict(self, mark: Mark) -> RejectedError | None:
         if self._rejects:
             return RejectedError("map", "map.patient_conflict", "the PatientID is not that of the study's Patient")
+        if self.conflict is None or self.conflict.older_than(mark):
+            self.conflict = mark
         self._say("patient_conflict")
         return None
 

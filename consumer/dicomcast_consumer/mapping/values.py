@@ -55,6 +55,8 @@ class Omission:
     """The keyword of PS3.6, such as PatientSex."""
     reason: str
     """A stable slug, such as date_invalid."""
+    is_mapped: bool = False
+    """True: it was mapped all the same, but a person should look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,6 @@ def _read(element: Any) -> DataSet:
         {"vr": "LO", "Value": ["  \x00 "]},
         {"vr": "LO", "Value": [None, "second"]},
         {"vr": "LO", "Value": None},
-        {"vr": "UN", "InlineBinary": "QUJD"},
         None,
         "text",
         [],
@@ -33,6 +32,13 @@ def test_empty(element: Any) -> None:
     assert found.text("00200011", "X") is None
     assert found.unsigned("00200011", "X") is None
     assert found.omissions == []
+
+
+@pytest.mark.parametrize("element", [{"vr": "UN", "InlineBinary": "QUJD"}, {"vr": "UN", "BulkDataURI": "b/1"}])
+def test_a_value_that_is_only_there_as_binary_is_reported(element: Any) -> None:
+    found = _read(element)
+    assert found.text("00200011", "X") is None
+    assert [(o.attribute, o.reason) for o in found.omissions] == [("SeriesNumber", "binary")]
 
 
 @pytest.mark.parametrize(

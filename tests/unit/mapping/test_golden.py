@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from dicomcast_consumer.errors import RejectedError
-from dicomcast_consumer.mapping import MappingOptions, SourceProfile, read_event
+from dicomcast_consumer.mapping import MappingOptions, Omission, SourceProfile, read_event
 from dicomcast_schemas import Action, DicomChangeEvent, State
 
 from tests.unit.mapping.scene import URL, Scene, attributes, event
@@ -48,17 +48,29 @@ def _run(case: Path) -> tuple[Scene, dict[str, Any]]:
     source = {"feed": "pacs", "dicomweb_url": URL, **_load(given / "source.json", {})}
     scene = Scene(*_load(given / "fhir.json", []), options=options, profile=SourceProfile.model_validate(source))
     events = json.loads((given / "events.json").read_text(encoding="utf-8"))
-    left_out: list[dict[str, str]] = []
+    left_out: list[dict[str, Any]] = []
     rejected: list[str] = []
+    passed_over: list[str] = []
     for entry in events["events"]:
         try:
             change = read_event(_event(entry, events["common"]), profile=scene.profile, options=options)
-            left_out += [{"attribute": o.attribute, "reason": o.reason} for o in change.omissions]
+            passed_over += [change.skip_reason] if change.skip_reason else []
+            left_out += [_omission(omission) for omission in change.omissions]
             scene.apply([change])
         except RejectedError as error:
             rejected.append(error.code)
-    found = {"left_out": left_out, "rejected": rejected + scene.rejected, "reported": scene.report}
+    found = {
+        "passed_over": passed_over,
+        "left_out": left_out,
+        "rejected": rejected + scene.rejected,
+        "reported": scene.report,
+    }
     return scene, {name: entries for name, entries in found.items() if entries}
+
+
+def _omission(omission: Omission) -> dict[str, Any]:
+    found: dict[str, Any] = {"attribute": omission.attribute, "reason": omission.reason}
+    return {**found, "mapped": True} if omission.is_mapped else found
 
 
 def _resources(scene: Scene) -> dict[str, Any]:

@@ -173,3 +173,16 @@ def test_one_number_of_two_systems_is_two_patients() -> None:
     scene.patient["identifier"] = [{"system": "https://elsewhere.example/mrn", "value": "P1"}]
     scene.send(event(2, instance=OTHER))
     assert scene.rejected == ["map.patient_conflict"]
+
+
+def test_a_replay_of_a_reported_conflict_does_not_move_the_study() -> None:
+    scene = Scene(options=MappingOptions(patient_conflict="report"))
+    events = [event(1, PatientID="P1"), *(event(n, instance=f"1.2.3.1.{n}", PatientID=f"P{n}") for n in (2, 3))]
+    scene.send_each(*events)
+    before = scene.content()
+    scene.send_each(*events)
+    scene.send(*events)
+    assert scene.content() == before
+    scene.send(event(4, action=Action.UPDATE, instance="1.2.3.1.2", PatientID="P1"))
+    scene.send(event(5, action=Action.UPDATE, instance="1.2.3.1.2", PatientID="P2"))
+    assert scene.report[-1] == "patient_changed"

@@ -5,6 +5,7 @@ Value keeps its position (F.2.5). A scalar in the place of the array is taken as
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import keyword_for_tag
@@ -23,6 +24,7 @@ _BINARY = frozenset({"InlineBinary", "BulkDataURI"})
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
+@lru_cache(maxsize=1024)
 def is_uid(value: str) -> bool:
     """Digits and dots, at most 64 (PS3.5 9.1); components with a leading zero are tolerated."""
     return len(value) <= 64 and _UID.fullmatch(value) is not None
@@ -51,12 +53,16 @@ class DataSet:
         if omission not in self.omissions:
             self.omissions.append(omission)
 
-    def first(self, tag: str) -> Any:
-        """The first value of an attribute as JSON has it, or None."""
+    def _element(self, tag: str) -> Any:
         element = self._attributes.get(tag)
         if element is None and not tag.isdecimal():
             element = self._attributes.get(tag.lower())
-        if element is None or not isinstance(element, dict):
+        return element
+
+    def first(self, tag: str) -> Any:
+        """The first value of an attribute as JSON has it, or None."""
+        element = self._element(tag)
+        if not isinstance(element, dict):
             return None
         value = element.get("Value")
         if isinstance(value, list):
@@ -113,10 +119,8 @@ class DataSet:
 
     def items(self, tag: str) -> list["DataSet"]:
         """The items of a sequence; anything in it that is no data set is passed over."""
-        element = self._attributes.get(tag)
-        if element is None and not tag.isdecimal():
-            element = self._attributes.get(tag.lower())
-        if element is None or not isinstance(element, dict):
+        element = self._element(tag)
+        if not isinstance(element, dict):
             return []
         value = element.get("Value")
         found = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,5 +1,6 @@
 """Identifiers, systems and search tokens: how our resources are found again, and how one sees that they are ours."""
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -55,6 +56,7 @@ def escape_token(value: str) -> str:
     return value.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|").replace("$", "\\$")
 
 
+@lru_cache(maxsize=1024)
 def token(system: str | None, value: str) -> str:
     """`system|value`, escaped. Without a system `|value`, which finds only identifiers that have none."""
     return f"{escape_token(system or '')}|{escape_token(value)}"

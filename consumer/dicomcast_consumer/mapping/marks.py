@@ -10,6 +10,7 @@ does not depend on the order in which dead letters, partitions and feeds come. M
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from .identity import AS_OF_URL, Resource
 from .values import Mark
@@ -78,8 +79,7 @@ class Marks:
         """The extensions that hold these marks, sorted."""
         by_mark: dict[tuple[str, int, str], list[str]] = {}
         for name, mark in self._marks.items():
-            instant = mark.timestamp.astimezone(UTC).isoformat(timespec="microseconds")
-            by_mark.setdefault((mark.feed, mark.sequence, instant), []).append(name)
+            by_mark.setdefault((mark.feed, mark.sequence, _instant(mark.timestamp)), []).append(name)
         return [_extension(key, names) for key, names in sorted(by_mark.items())]
 
     def write(self, resource: Resource) -> None:
@@ -93,6 +93,11 @@ class Marks:
             first["extension"] = extensions
         if first or meta:
             resource["meta"] = {**first, **meta}
+
+
+@lru_cache(maxsize=256)
+def _instant(timestamp: datetime) -> str:
+    return timestamp.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _extension(key: tuple[str, int, str], names: Iterable[str]) -> Resource:

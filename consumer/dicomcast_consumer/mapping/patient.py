@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 
 from ..errors import RejectedError
@@ -38,7 +37,7 @@ def merge_patient(
     """
     if existing is None:
         return _create(values, options)
-    merge = _Merge(deepcopy(existing), options)
+    merge = _Merge(dict(existing), options)  # what is in it is replaced, never altered
     merge.add_all(values)
     merge.marks.write(merge.resource)
     resource = ordered(merge.resource)

@@ -3,12 +3,11 @@
 Nothing but RejectedError leaves this module, whatever the metadata holds.
 """
 
-import json
 import re
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
 
-import orjson
 from dicomcast_schemas import Action, DicomChangeEvent, State
 
 from ..errors import RejectedError
@@ -17,10 +16,11 @@ from .codes import identified_schemes
 from .dates import Clock
 from .elements import DataSet, is_uid
 from .filters import is_wanted
+from .header import Header, Readings
 from .read_instance import read_instance, read_series
 from .read_patient import read_patient
 from .read_study import read_study
-from .values import InstanceChange, Kind, Mark
+from .values import InstanceChange, Kind, Mark, PatientValues, SeriesValues, StudyValues
 
 __all__ = ["in_partition", "read_event"]
 
@@ -54,10 +54,10 @@ def read_event(
     text = metadata if metadata is not None else event.metadata
     if text is None:
         raise RejectedError("source", "source.metadata_missing", "the event has no metadata")
-    data_set = DataSet(_parse(text), change.sop_instance_uid, [])
-    if not is_wanted(data_set, options):
+    header = Header(text, change.sop_instance_uid)
+    if not is_wanted(header, options):
         return replace(change, kind=Kind.SKIP, skip_reason="excluded")
-    change = _with_values(change, data_set, profile, options, is_update=event.action is Action.UPDATE)
+    change = _with_values(change, header, profile, options, is_update=event.action is Action.UPDATE)
     left_out = [omission for omission in change.omissions if not omission.is_mapped] if options.strict else ()
     if left_out:
         names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in left_out)
@@ -82,43 +82,54 @@ def _uid(value: str, attribute: str) -> str:
     return uid
 
 
-def _parse(text: str) -> dict[str, Any]:
-    """The data set as JSON. What strict JSON forbids but servers write (NaN, lone surrogates) is tolerated."""
-    try:
-        found = orjson.loads(text)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            raise RejectedError("map", "map.metadata_malformed", "the metadata is not JSON") from None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    if not isinstance(found, dict):
-        raise RejectedError("map", "map.metadata_malformed", "the metadata is not one DICOM JSON data set")
-    return found
-
-
 def _with_values(
-    change: InstanceChange, data_set: DataSet, profile: SourceProfile, options: MappingOptions, *, is_update: bool
+    change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions, *, is_update: bool
 ) -> InstanceChange:
-    _check_uid(data_set, "0020000D", "StudyInstanceUID", change.study_instance_uid)
-    _check_uid(data_set, "0020000E", "SeriesInstanceUID", change.series_instance_uid)
-    _check_uid(data_set, "00080018", "SOPInstanceUID", change.sop_instance_uid)
-    schemes = identified_schemes(data_set)
-    if schemes:
-        options = options.model_copy(update={"codingscheme": schemes | options.codingscheme})
-    assume_utc = options.unknown_tz == "assume-utc"
-    clock = Clock(data_set, timezone=profile.timezone, assume_utc=assume_utc, leap_second=options.leap_second)
+    _check_uid(header, "00080018", "SOPInstanceUID", change.sop_instance_uid)
+    instance = read_instance(header)
+    shared = _read_shared(change, header, profile, options)
     return replace(
         change,
         kind=Kind.UPSERT,
         is_update=is_update,
-        instance=read_instance(data_set),
-        patient=read_patient(data_set, change, profile, options),
-        study=read_study(data_set, clock, profile, options),
-        series=read_series(data_set, clock, options),
-        omissions=tuple(data_set.omissions),
+        instance=instance,
+        patient=shared.patient,
+        study=shared.study,
+        series=shared.series,
+        omissions=tuple(header.omissions),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the instances of a series mostly say alike."""
+
+    patient: PatientValues
+    study: StudyValues
+    series: SeriesValues
+
+
+_READINGS: Final = Readings[_Shared]()
+
+
+def _read_shared(change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions) -> _Shared:
+    study, series = change.study_instance_uid, change.series_instance_uid
+    today = (change.mark.timestamp + timedelta(hours=14)).date()  # when the event was, anywhere on earth
+
+    def read() -> _Shared:
+        _check_uid(header, "0020000D", "StudyInstanceUID", study)
+        _check_uid(header, "0020000E", "SeriesInstanceUID", series)
+        schemes = identified_schemes(header)
+        known = options.model_copy(update={"codingscheme": schemes | options.codingscheme}) if schemes else options
+        assume_utc = known.unknown_tz == "assume-utc"
+        clock = Clock(header, timezone=profile.timezone, assume_utc=assume_utc, leap_second=known.leap_second)
+        return _Shared(
+            patient=read_patient(header, study, profile, known, today=today),
+            study=read_study(header, clock, profile, known),
+            series=read_series(header, clock, known),
+        )
+
+    return _READINGS.read(header, read, key=(study, series, today), context=(profile, options))
 
 
 def _check_uid(data_set: DataSet, tag: str, attribute: str, expected: str) -> None:

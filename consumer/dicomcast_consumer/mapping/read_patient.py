@@ -1,6 +1,6 @@
 """Patient attributes of a data set."""
 
-from datetime import datetime, timedelta
+from datetime import date
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
@@ -10,7 +10,7 @@ from .fragments import PatientIdentifier
 from .identity import DICOM_UID_SYSTEM, urn_oid
 from .issuers import read_issuer
 from .names import read_name
-from .values import InstanceChange, PatientValues
+from .values import PatientValues
 
 __all__ = ["read_patient"]
 
@@ -20,14 +20,17 @@ _UNKNOWN_DATES = ("00010101", "0001-01-01", "0001.01.01")
 
 
 def read_patient(
-    data_set: DataSet, change: InstanceChange, profile: SourceProfile, options: MappingOptions
+    data_set: DataSet, study_instance_uid: str, profile: SourceProfile, options: MappingOptions, *, today: date
 ) -> PatientValues:
-    """What the data set says of the patient. Raises RejectedError without a PatientID if none may be made up."""
+    """What the data set says of the patient; nobody is born after `today`.
+
+    Raises RejectedError without a PatientID if none may be made up.
+    """
     return PatientValues(
-        identifier=_identifier(data_set, change.study_instance_uid, profile, options),
+        identifier=_identifier(data_set, study_instance_uid, profile, options),
         name=read_name(data_set, "00100010", "PatientName"),
         gender=_gender(data_set),
-        birth_date=_birth_date(data_set, change.mark.timestamp),
+        birth_date=_birth_date(data_set, today),
     )
 
 
@@ -58,14 +61,14 @@ def _gender(data_set: DataSet) -> str | None:
     return gender
 
 
-def _birth_date(data_set: DataSet, now: datetime) -> str | None:
-    """R4 date of PatientBirthDate; never shifted by a time zone. `now`: when the event was, anywhere on earth."""
+def _birth_date(data_set: DataSet, today: date) -> str | None:
+    """R4 date of PatientBirthDate; never shifted by a time zone."""
     text = data_set.text("00100030", "PatientBirthDate")
     if text is None or text in _UNKNOWN_DATES:
         return None
     day = read_date(text)
     if day is None:
         data_set.omit("PatientBirthDate", "date_invalid")
-    elif not _EARLIEST_BIRTH <= day <= (now + timedelta(hours=14)).date().isoformat():
+    elif not _EARLIEST_BIRTH <= day <= today.isoformat():
         data_set.doubt("PatientBirthDate", "date_implausible")
     return day

@@ -1,0 +1,141 @@
+"""The data set of an event: split into its attributes once, each decoded only when it is asked for.
+
+A CT header has some 250 attributes of which a mapping reads 50, and the instances of a series say the same in all but
+two or three of these: what a reading asked for, and found, is the key under which its result is used again.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from ..errors import RejectedError
+from .elements import DataSet
+from .values import Omission
+
+__all__ = ["Header", "Readings"]
+
+T = TypeVar("T")
+
+_Attributes: TypeAlias = dict[str, msgspec.Raw]
+_ATTRIBUTES: Final = msgspec.json.Decoder(_Attributes | list[_Attributes])
+_ELEMENT: Final = msgspec.json.Decoder()
+_MOST_BYTES: Final = 16 * 1024
+
+
+class Header(DataSet):
+    """A data set that is no item of a sequence."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, text: str, sop_instance_uid: str) -> None:
+        """Raises RejectedError when the text is not one DICOM JSON data set."""
+        super().__init__(_split(text), sop_instance_uid, [])
+        self.asked: dict[str, msgspec.Raw | None] = {}
+        """The attributes that were asked for, and what they were."""
+
+    def _element(self, tag: str) -> Any:
+        raw = super()._element(tag)
+        self.asked[tag] = raw
+        return None if raw is None else _decoded(raw)
+
+    def note_again(self, omissions: Iterable[Omission]) -> None:
+        """Note what was noted of another instance."""
+        for omission in omissions:
+            self._note(replace(omission, sop_instance_uid=self._sop_instance_uid))
+
+    def holds(self, asked: tuple[str, ...], found: list[msgspec.Raw | None]) -> bool:
+        """Whether these attributes are what they were in another data set, to the byte."""
+        find = super()._element
+        return [find(tag) for tag in asked] == found
+
+
+def _split(text: str) -> _Attributes:
+    """The attributes. What strict JSON forbids but servers write (NaN, lone surrogates) is tolerated."""
+    found: _Attributes | list[_Attributes]
+    try:
+        found = _ATTRIBUTES.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        found = _split_tolerantly(text)
+    if isinstance(found, list):
+        if len(found) != 1:
+            raise RejectedError("map", "map.metadata_malformed", "the metadata is not one DICOM JSON data set")
+        return found[0]
+    return found
+
+
+def _split_tolerantly(text: str) -> _Attributes:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RejectedError("map", "map.metadata_malformed", "the metadata is not JSON") from None
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if not isinstance(found, dict):
+        raise RejectedError("map", "map.metadata_malformed", "the metadata is not one DICOM JSON data set")
+    return {tag: msgspec.Raw(json.dumps(element).encode()) for tag, element in found.items()}
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return _ELEMENT.decode(raw)
+    except msgspec.MsgspecError:
+        return json.loads(bytes(raw))
+    except RecursionError:
+        raise RejectedError("map", "map.metadata_malformed", "an attribute is nested without end") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading(Generic[T]):
+    context: tuple[object, ...]
+    asked: tuple[str, ...]
+    found: list[msgspec.Raw | None]
+    values: T
+    omissions: tuple[Omission, ...]
+
+
+class Readings(Generic[T]):
+    """The newest readings, one per key, the least used ones forgotten: bounded."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._readings: OrderedDict[object, _Reading[T]] = OrderedDict()
+
+    def read(self, header: Header, read: Callable[[], T], *, key: object, context: tuple[object, ...]) -> T:
+        """What `read` makes of the header, or made of another one in which it found the same.
+
+        `read` must depend on nothing but what it asks the header for, the key, and the objects of `context`, which do
+        not change. Omissions are noted in the header either way.
+        """
+        known = self._readings.get(key)
+        if known is not None and _are(known.context, context) and header.holds(known.asked, known.found):
+            self._readings.move_to_end(key)
+            reading = known
+        else:
+            reading = _first(header, read, context)
+            self._keep(key, reading)
+        header.note_again(reading.omissions)
+        return reading.values
+
+    def _keep(self, key: object, reading: _Reading[T]) -> None:
+        if sum(memoryview(raw).nbytes for raw in reading.found if raw is not None) > _MOST_BYTES:
+            return
+        self._readings[key] = reading
+        self._readings.move_to_end(key)
+        if len(self._readings) > self._most:
+            self._readings.popitem(last=False)
+
+
+def _first(header: Header, read: Callable[[], T], context: tuple[object, ...]) -> _Reading[T]:
+    noted, header.omissions, header.asked = header.omissions, [], {}
+    values = read()
+    own, header.omissions = tuple(header.omissions), noted
+    found = [None if raw is None else raw.copy() for raw in header.asked.values()]  # a Raw holds all of its text
+    return _Reading(context, tuple(header.asked), found, values, own)
+
+
+def _are(known: tuple[object, ...], context: tuple[object, ...]) -> bool:
+    return all(one is other for one, other in zip(known, context, strict=True))

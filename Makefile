@@ -36,6 +36,9 @@ check: .venv ## Lint, format and types
 format: .venv ## Rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
 
+chaos: .venv ## The whole line while everything fails (SECONDS=900 SEED=7), and whether anything was lost
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS_OF_TROUBLE),--seconds $(SECONDS_OF_TROUBLE)) $(if $(SEED),--seed $(SEED)) $(CHAOS_OPTIONS)
+
 bench: .venv ## What it costs (benchmarks/)
 	@$(BIN)/python -m benchmarks
 

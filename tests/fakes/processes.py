@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
 
@@ -87,26 +87,29 @@ class Line:
         for future in admin.create_topics(topics).values():
             future.result(30)
 
+    def spawn(self, log: Path, package: str, *args: str, env: Mapping[str, str] | None = None) -> Running:
+        """`python -m package args`, what it writes appended to `log`; the caller ends it."""
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", package, *args],
+                env={**os.environ, **self.env, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        return Running(process, log)
+
     @contextmanager
     def started(self, package: str, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
         """`python -m package args` for the block; killed at its end if it still runs."""
         with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "log"
-            with log.open("wb") as sink:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", package, *args],
-                    env={**os.environ, **self.env, **(env or {})},
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                )
-            running = Running(process, log)
+            running = self.spawn(Path(folder) / "log", package, *args, env=env)
             try:
                 yield running
             finally:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                process.wait(30)
+                running.process.send_signal(signal.SIGCONT)
+                running.process.kill()
+                running.process.wait(30)
 
     @contextmanager
     def consumer(self, *, env: Mapping[str, str] | None = None) -> Iterator[Running]:
@@ -152,6 +155,10 @@ class Line:
 
     def records(self, topic: str | None = None) -> list[tuple[bytes, bytes]]:
         """Key and value of all committed records of a topic, partition by partition."""
+        return [(item.key() or b"", item.value() or b"") for item in self.read(topic)]
+
+    def read(self, topic: str | None = None) -> list[Message]:
+        """All committed records of a topic, partition by partition."""
         name, found = topic or self.topic, []
         consumer = Consumer(
             {
@@ -170,12 +177,12 @@ class Line:
                 for item in consumer.consume(500, 0.5):
                     error = item.error()
                     if error is None:
-                        found.append((item.partition(), item.key(), item.value()))
+                        found.append(item)
                     elif error.code() == KafkaError._PARTITION_EOF:
                         open_partitions.discard(item.partition())
         finally:
             consumer.close()
-        return [(key, value) for _, key, value in sorted(found, key=lambda one: one[0])]
+        return sorted(found, key=lambda item: item.partition() or 0)
 
     def caught_up(self) -> bool:
         """Whether nothing is left to do for the group."""

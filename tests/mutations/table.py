@@ -1,0 +1,204 @@
+"""The known ways to get it wrong, as bugs to put back: where, what, and the tests that must turn red.
+
+When a text is not found any more, the product has changed: find where the bug would be made now, and put that here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """One bug."""
+
+    name: str
+    file: str
+    old: str
+    """Stands in the file once."""
+    new: str
+    tests: Sequence[str]
+    """Each of them must fail with the bug, and pass without."""
+    needs_kafka: bool = False
+
+
+_MEMBER = "tests/unit/consumer/test_member.py"
+_BRIDGE = "tests/unit/producer/test_bridge.py"
+_CONSUMER = "consumer/dicomcast_consumer"
+_PRODUCER = "producer/dicomcast_producer"
+
+MUTATIONS = (
+    Mutation(
+        name="the highest offset seen is committed instead of the lowest unfinished",
+        file=f"{_CONSUMER}/offsets.py",
+        old="candidate = self._unfinished[0] if self._unfinished else self._after_all()",
+        new="candidate = self._after_all()",
+        tests=["tests/unit/consumer/test_offsets.py::test_the_lowest_unfinished_offset_holds_the_commit_back"],
+    ),
+    Mutation(
+        name="a dead letter that the broker refused is taken for done",
+        file=f"{_CONSUMER}/outbox.py",
+        old="if refused is None:",
+        new="if refused is None or attempt == 0:",
+        tests=[f"{_MEMBER}::test_an_offset_waits_for_the_acknowledgement_of_its_letter"],
+    ),
+    Mutation(
+        name="a late completion of a revoked partition counts in the next assignment",
+        file=f"{_CONSUMER}/worker.py",
+        old="offsets = self._offsets.get(group.epoch)",
+        new="offsets = self._offsets.get(self._lanes.epoch(group.partition) or 0)",
+        tests=[f"{_MEMBER}::test_a_late_completion_finishes_nothing_in_the_next_assignment"],
+    ),
+    Mutation(
+        name="a study is in flight twice after revoke and re-assign",
+        file=f"{_CONSUMER}/lanes.py",
+        old="        self._partitions.pop(partition, None)\n",
+        new=(
+            "        self._partitions.pop(partition, None)\n"
+            "        self._in_flight = {l: r for l, r in self._in_flight.items() if r.partition != partition}\n"
+        ),
+        tests=["tests/unit/consumer/test_lanes.py::test_an_orphan_blocks_its_study_until_it_ends"],
+    ),
+    Mutation(
+        name="the poll thread sleeps",
+        file=f"{_CONSUMER}/source.py",
+        old="            held.records += len(records)\n",
+        new="            held.records += len(records)\n            time.sleep(15 if records else 0)\n",
+        tests=[
+            "tests/integration/consumer/test_poll.py::test_an_outage_longer_than_max_poll_interval_costs_no_membership"
+        ],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="an offset is finished before the FHIR server has answered",
+        file=f"{_CONSUMER}/worker.py",
+        old="        self._lanes.receive(item.partition, item.records)\n",
+        new=(
+            "        self._lanes.receive(item.partition, item.records)\n"
+            "        for record in item.records:\n"
+            "            self._offsets[epoch].finish(record.offset)\n"
+        ),
+        tests=[f"{_MEMBER}::test_an_outage_is_waited_for_and_fills_no_dead_letter_topic"],
+    ),
+    Mutation(
+        name="an empty page is taken for the end of the feed",
+        file=f"{_PRODUCER}/by_sequence.py",
+        old="return taken, reached if taken else max(after, min(after + limit, latest, settled))",
+        new="return taken, reached",
+        tests=["tests/unit/producer/test_by_sequence.py::test_an_empty_page_is_a_gap_and_not_the_end"],
+    ),
+    Mutation(
+        name="a cursor that cannot be read is 0",
+        file=f"{_PRODUCER}/bridge.py",
+        old="        cursor = await self._ask_kafka(self._cursors.read)  # 2\n",
+        new=(
+            "        try:\n"
+            "            cursor = self._cursors.read()\n"
+            "        except RetryableError:\n"
+            "            cursor = None\n"
+        ),
+        tests=[f"{_BRIDGE}::test_a_cursor_that_cannot_be_read_is_not_zero"],
+    ),
+    Mutation(
+        name="the cursor moves without the events",
+        file=f"{_PRODUCER}/bridge.py",
+        old="                await self._publish(entries, cursor)  # 5\n",
+        new="                await self._publish((), cursor)\n                await self._publish(entries, cursor)\n",
+        tests=[f"{_BRIDGE}::test_the_cursor_never_moves_without_the_events"],
+    ),
+    Mutation(
+        name="a rebalance waits longer for its drain than max.poll.interval.ms",
+        file=f"{_CONSUMER}/source.py",
+        old="while not answered.wait(_POLL_S) and time.monotonic() < deadline_s:",
+        new="while not answered.wait(_POLL_S):",
+        tests=["tests/integration/consumer/test_poll.py::test_a_write_that_hangs_does_not_hold_a_rebalance_up"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="the result of an offset reset is not checked",
+        file=f"{_CONSUMER}/replay.py",
+        old="    elif refused:\n        raise _refused(group, refused)\n",
+        new="",
+        tests=[
+            "tests/unit/consumer/test_replay.py::test_a_refused_partition_is_found_though_the_client_raises_nothing"
+        ],
+    ),
+    Mutation(
+        name="an offset reset is not read back",
+        file=f"{_CONSUMER}/replay.py",
+        old="    if different:\n",
+        new="    if False:\n",
+        tests=["tests/unit/consumer/test_replay.py::test_accepted_is_not_done"],
+    ),
+    Mutation(
+        name="409 is sent to the dead letters",
+        file=f"{_CONSUMER}/fhir_client.py",
+        old="if status in (400, 413, 422):",
+        new="if status in (400, 413, 422, 409):",
+        tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
+    ),
+    Mutation(
+        name="the feed's time is the record's timestamp",
+        file=f"{_PRODUCER}/publisher.py",
+        old="                on_delivery=self._delivered,\n            ),\n        )\n\n    def _produce_cursor",
+        new=(
+            "                on_delivery=self._delivered,\n"
+            '                timestamp=int(__import__("datetime").datetime.fromisoformat(\n'
+            '                    dict(record.headers)["ce_time"]).timestamp() * 1000),\n'
+            "            ),\n        )\n\n    def _produce_cursor"
+        ),
+        tests=["tests/integration/producer/test_records.py::test_the_records_time_is_its_arrival_not_the_feeds"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="an unknown schema is decoded with a known one",
+        file="schemas/dicomcast_schemas/codec.py",
+        old='            raise UnknownSchemaError(f"fingerprint {value[2:10].hex()}")\n',
+        new="            writer = _SCHEMA\n",
+        tests=["tests/unit/test_contract.py::test_an_unknown_schema_is_never_decoded_with_a_known_one"],
+    ),
+    Mutation(
+        name="position() is asked at commit time",
+        file=f"{_CONSUMER}/source.py",
+        old="            self._consumer.commit(offsets=owned, asynchronous=True)\n",
+        new=(
+            "            owned = [place for place in self._consumer.position(owned) if place.offset >= 0]\n"
+            "            self._consumer.commit(offsets=owned, asynchronous=True)\n"
+        ),
+        tests=[
+            "tests/integration/consumer/test_group.py::"
+            "test_kill_9_between_the_write_and_the_commit_redoes_and_doubles_nothing"
+        ],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="a verdict comes from a cache",
+        file=f"{_CONSUMER}/fhir_reader.py",
+        old='        identifiers = ",".join(study_token(uid) for uid in uids)\n        return await',
+        new=(
+            '        identifiers = ",".join(study_token(uid) for uid in uids)\n'
+            '        cache = self.__dict__.setdefault("cache", {})\n'
+            "        if identifiers in cache:\n"
+            "            return cache[identifiers]\n"
+            "        cache[identifiers] = await"
+        ),
+        tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
+    ),
+    Mutation(
+        name="a frozen owner writes after it was thawed",
+        file=f"{_CONSUMER}/apply.py",
+        old="                await self._prove(group.partition)\n",
+        new="",
+        tests=[f"{_MEMBER}::test_nothing_is_written_before_a_commit_proves_the_partition"],
+    ),
+    Mutation(
+        name="a study that someone just wrote to is deleted",
+        file=f"{_CONSUMER}/deletion.py",
+        old="and int(made) > int(before) + 1:",
+        new="and False:",
+        tests=[
+            "tests/unit/consumer/test_deletion.py::test_a_study_someone_wrote_to_meanwhile_is_put_back_and_read_again"
+        ],
+    ),
+)

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help demo test check bench services format clean
+.PHONY: help demo test check bench services format clean chaos mutations
 
 help: ## What can be made here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -37,7 +37,10 @@ format: .venv ## Rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format --quiet .
 
 chaos: .venv ## The whole line while everything fails (SECONDS=900 SEED=7), and whether anything was lost
-	@$(BIN)/python -m tests.chaos $(if $(SECONDS_OF_TROUBLE),--seconds $(SECONDS_OF_TROUBLE)) $(if $(SEED),--seed $(SEED)) $(CHAOS_OPTIONS)
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(CHAOS_OPTIONS)
+
+mutations: .venv ## Puts every known bug back, in a copy: does a test see it? (Kafka installed; MUTATIONS_OPTIONS=--quick)
+	@$(BIN)/python -m tests.mutations $(MUTATIONS_OPTIONS)
 
 bench: .venv ## What it costs (benchmarks/)
 	@$(BIN)/python -m benchmarks

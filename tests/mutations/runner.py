@@ -12,19 +12,11 @@ from tempfile import TemporaryDirectory
 
 from tests.mutations.table import Mutation
 
-__all__ = ["Tree", "Verdict", "stale"]
+__all__ = ["Tree", "stale"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "runtime", "producer", "consumer", "sandbox")
 _GREEN, _RED = 0, 1  # pytest's exit codes; any other means that it could not run the test
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a bug was seen."""
-
-    caught: bool
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +37,19 @@ class Tree:
             (root / "tests/data").symlink_to(ROOT / "tests/data")
             yield Tree(root)
 
-    def verdict(self, mutation: Mutation) -> Verdict:
-        """Caught when each of its tests passes without the bug and fails with it."""
-        code, text = self._run(mutation.tests)
-        if code != _GREEN:
-            return Verdict(caught=False, why=f"the tests do not pass without it:\n{text[-3000:]}")
+    def fails_without_a_bug(self, mutations: Iterable[Mutation]) -> str:
+        """What the tests of all of them say when they do not pass as it is; empty when they do."""
+        code, text = self._run(dict.fromkeys(test for one in mutations for test in one.tests))
+        return "" if code == _GREEN else text[-3000:]
+
+    def unseen(self, mutation: Mutation) -> str:
+        """What a test says that does not fail with the bug; empty when each of its tests does."""
         with self._bug(mutation):
             for test in mutation.tests:
                 code, text = self._run([test])
                 if code != _RED:
-                    return Verdict(caught=False, why=f"{test} ended with {code}:\n{text[-1500:]}")
-        return Verdict(caught=True)
+                    return f"{test} ended with {code}:\n{text[-1500:]}"
+        return ""
 
     @contextmanager
     def _bug(self, mutation: Mutation) -> Iterator[None]:

@@ -101,13 +101,14 @@ class FhirReader:
         return None
 
     async def _add_subjects(self, studies: Iterable[Resource], by_reference: dict[str, Resource]) -> None:
-        """Reads the subjects that the search did not include: not every server does."""
+        """Reads the subjects that the search did not include, not every server does, and follows those merged away."""
         for study in studies:
             reference = str((study.get("subject") or {}).get("reference", ""))
-            if reference.startswith("Patient/") and reference not in by_reference:
+            patient = by_reference.get(reference)
+            if patient is None and reference.startswith("Patient/"):
                 patient = await self.client.read("Patient", reference.removeprefix("Patient/"))
-                if patient is not None:
-                    by_reference[reference] = patient
+            if patient is not None:
+                by_reference[reference] = await self._surviving(patient)
 
 
 def study_key(study_instance_uid: str) -> tuple[str, str]:

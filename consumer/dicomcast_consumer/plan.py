@@ -58,7 +58,7 @@ class FhirState:
     patients: Mapping[str, tuple[Resource, ...]]
     """By search token."""
     by_reference: Mapping[str, Resource]
-    """Patients by `Patient/<id>`, the subjects of the studies among them."""
+    """Patients by `Patient/<id>`, the subjects of the studies among them; of one merged away the one in its place."""
     endpoints: Mapping[str, Resource | None]
     """By address."""
 

@@ -57,8 +57,9 @@ def settle(
 ) -> Settlement:
     """Decide whose the study is.
 
-    `existing` is the ImagingStudy found, `current_patient` the Patient its subject references now (None: there is none,
-    or it is gone), `patients` the Patients found by the tokens of `patient_identifiers`, replaced-by links followed.
+    `existing` is the ImagingStudy found, `current_patient` the Patient its subject references now, or the one that took
+    its place (None: there is none, or it is gone), `patients` the Patients found by the tokens of
+    `patient_identifiers`, replaced-by links followed.
     Raises nothing: instances that do not belong are in `rejected`, and an earlier change of theirs stands in.
     """
     case = _Case(existing, current_patient, patients, profile, options)
@@ -70,7 +71,7 @@ def settle(
         identifier=said[-1][1].identifier if said else None,
         values=tuple(said),
         patient=case.patient(said[-1][1].identifier) if said else None,
-        keeps_subject=case.moved_to is None,
+        keeps_subject=case.moved_to is None and not case.is_merged_away,
         mark=said[-1][0] if said else None,
         conflict=case.conflict,
         rejected=tuple(case.rejected),
@@ -95,6 +96,8 @@ class _Case:
         self._logical = [subject["identifier"]] if "identifier" in subject else []
         self._reference = str(subject.get("reference") or "")
         self._has_subject = current_patient is not None
+        moved = current_patient is not None and self._reference.rpartition("/")[2] != current_patient.get("id")
+        self.is_merged_away = moved and self._movable
         self._is_closed = current_patient is None and bool(subject) and (not self._movable or self._is_other_kind())
         marks = Marks(existing or {})
         self._mark = marks.get("subject")
@@ -148,7 +151,10 @@ class _Case:
         if identifier.names([*((self._current or {}).get("identifier") or ()), *self._logical]):
             return True
         found = self._patients.get(identifier.token)
-        return found is not None and bool(self._reference) and self._reference.endswith(f"Patient/{found.get('id')}")
+        if found is None:
+            return False
+        is_current = self._current is not None and self._current.get("id") == found.get("id")
+        return is_current or self._reference.endswith(f"Patient/{found.get('id')}")
 
     def _is_one(self, identifier: PatientIdentifier, other: PatientIdentifier) -> bool:
         found = [self._patients.get(one.token) for one in (identifier, other)]

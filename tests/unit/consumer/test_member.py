@@ -315,7 +315,7 @@ def test_one_study_that_waits_does_not_hold_the_others_up(fhir: RunningFhirServe
     async def scenario() -> None:
         limits = Limits(commit_every_s=0.02, max_runs=1)
         async with running_member(fhir.base_url, limits=limits) as member:
-            fhir.faults.hang(times=1, when=lambda seen: b"1.1" in seen.body and b"_search" in seen.path.encode())
+            fhir.faults.hang(times=None, when=lambda seen: b"1.1" in seen.body and b"_search" in seen.path.encode())
             events = [create(n, f"1.{n}", f"1.{n}.1", patient_id=f"P{n}") for n in range(1, 6)]
             member.source.produce([record(event, offset=n) for n, event in enumerate(events)])
             while len(await member.studies()) < 4:

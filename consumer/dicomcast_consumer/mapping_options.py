@@ -6,7 +6,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["AccessionOptions", "FilterOptions", "MappingOptions", "ModalityOptions", "PatientOptions", "SourceProfile"]
+__all__ = [
+    "AccessionOptions",
+    "FilterOptions",
+    "MappingOptions",
+    "ModalityOptions",
+    "PatientOptions",
+    "SeriesOptions",
+    "SourceProfile",
+    "StudyOptions",
+]
 
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 
@@ -39,6 +48,20 @@ class PatientOptions(_Section):
         description="With use_issuer: the URI of each local IssuerOfPatientID. An issuer that is not listed and is no "
         "URI itself becomes Identifier.assigner.display, without a system.",
     )
+    identifier_type: Literal["none", "MR", "PI"] = Field(
+        default="none",
+        description="Identifier.type (v2-0203) of PatientID on Patients that are created, with use usual.",
+    )
+    other_ids: bool = Field(
+        default=False,
+        description="Add OtherPatientIDsSequence (0010,1002) as identifiers with use secondary, each with the system "
+        "that its own issuer has (issuers apply). No Patient is searched for by them.",
+    )
+    other_ids_system: str | None = Field(
+        default=None,
+        description="With other_ids: Identifier.system of those that name no issuer, and of the retired "
+        "OtherPatientIDs (0010,1000). Without it these are left out.",
+    )
     update: Literal["owned", "dicom-wins", "fill-missing", "create-only"] = Field(
         default="owned",
         description="What DICOM may change on a Patient that exists. owned: everything mapped on Patients with our "
@@ -52,7 +75,7 @@ class PatientOptions(_Section):
         "dead-lettered.",
     )
 
-    @field_validator("system")
+    @field_validator("system", "other_ids_system")
     @classmethod
     def _system_is_absolute(cls, value: str | None) -> str | None:
         return value if value is None else _absolute(value)
@@ -88,6 +111,46 @@ class ModalityOptions(_Section):
     )
 
 
+class StudyOptions(_Section):
+    """What else ImagingStudy takes from DICOM."""
+
+    study_id: bool = Field(
+        default=False, description="StudyID (0020,0010) as an identifier of type `Study ID`; it is not unique."
+    )
+    interpreter: bool = Field(
+        default=False,
+        description="NameOfPhysiciansReadingStudy (0008,1060) and its identification (0008,1062) as interpreter.",
+    )
+    location: bool = Field(
+        default=False,
+        description="PerformedLocation (0040,0243), else InstitutionalDepartmentName (0008,1040), else InstitutionName "
+        "(0008,0080) as location.",
+    )
+
+
+class SeriesOptions(_Section):
+    """What else ImagingStudy.series takes from DICOM."""
+
+    performers: bool = Field(
+        default=False,
+        description="PerformingPhysicianName (0008,1050) and OperatorsName (0008,1070), with their identification, as "
+        "performer with function PRF.",
+    )
+    device: bool = Field(
+        default=False,
+        description="Manufacturer, model and DeviceUID (0018,1002) or DeviceSerialNumber (0018,1000) as performer with "
+        "function DEV.",
+    )
+    specimen: bool = Field(
+        default=False, description="SpecimenDescriptionSequence (0040,0560) as specimen: identifiers, no resource."
+    )
+    acquisition_date: bool = Field(
+        default=False,
+        description="Where there is no SeriesDate, the date of AcquisitionDateTime (0008,002A) or AcquisitionDate "
+        "(0008,0022) as started.",
+    )
+
+
 class FilterOptions(_Section):
     """Which instances are left alone. What is filtered is counted, not dead-lettered."""
 
@@ -118,6 +181,8 @@ class MappingOptions(_Section):
     patient: PatientOptions = Field(default=PatientOptions(), description="How Patient is identified and changed.")
     accession: AccessionOptions = Field(default=AccessionOptions(), description="How accession numbers are identified.")
     modality: ModalityOptions = Field(default=ModalityOptions(), description="What ImagingStudy.modality lists.")
+    study: StudyOptions = Field(default=StudyOptions(), description="What else ImagingStudy takes.")
+    series: SeriesOptions = Field(default=SeriesOptions(), description="What else ImagingStudy.series takes.")
     include: FilterOptions = Field(
         default=FilterOptions(), description="Map only instances that match every criterion set here."
     )
@@ -141,6 +206,20 @@ class MappingOptions(_Section):
     )
     leap_second: Literal["keep", "clamp"] = Field(
         default="keep", description="What the second 60 becomes. keep: 60, which R4 allows. clamp: 59."
+    )
+    uncertain_period: bool = Field(
+        default=False,
+        description="Say of a study or series time without a UTC offset between which instants it lies, as extension "
+        "uncertainPeriod of started.",
+    )
+    sop_class_display: bool = Field(
+        default=False, description="Give sopClass its name in DICOM's dictionary as display."
+    )
+    profile: Literal["none", "eu", "mado"] = Field(
+        default="none",
+        description="What an implementation guide adds. eu: HL7 Europe Imaging. mado: IHE RAD MADO. Both: type 110180 "
+        "of the study's identifier, type 121022 of basedOn, anatomical regions, numbers of frames. mado: the Endpoint "
+        "of each series as well.",
     )
     strict: bool = Field(
         default=False,

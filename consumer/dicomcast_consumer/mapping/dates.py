@@ -130,8 +130,29 @@ class Clock:
             return day
         return self._with_offset(day, time, time_attribute)
 
+    def between(self, date_tag: str, date_attribute: str, time_tag: str, time_attribute: str) -> tuple[str, str] | None:
+        """The earliest and the latest instant that a DA and a TM can be whose UTC offset is unknown."""
+        day = self.day(date_tag, date_attribute)
+        text = self._data_set.text(time_tag, time_attribute)
+        time = _read_time(text) if text and len(text) >= 4 else None
+        if day is None or len(day) < 10 or time is None or self._known_offset(day, time):
+            return None
+        local = day + time.json(self._leap_second)
+        return f"{local}+14:00", f"{local}-12:00"
+
+    def acquisition_day(self) -> str | None:
+        """R4 date of AcquisitionDateTime, else of AcquisitionDate."""
+        text = self._data_set.text("0008002A", "AcquisitionDateTime")
+        day = read_date(text[:8]) if text else None
+        if text and day is None:
+            self._data_set.omit("AcquisitionDateTime", "date_invalid")
+        return day or self.day("00080022", "AcquisitionDate")
+
+    def _known_offset(self, day: str, time: _Time) -> str | None:
+        return self._offset or (_zone_offset(self._zone, day, time) if self._zone else None)
+
     def _with_offset(self, day: str, time: _Time, time_attribute: str) -> str:
-        offset = self._offset or (_zone_offset(self._zone, day, time) if self._zone else None)
+        offset = self._known_offset(day, time)
         if offset is None and self._assume_utc and self._zone is None:
             offset = "+00:00"
         if offset is None:

@@ -71,6 +71,12 @@ class DataSet:
             self.omit(keyword_for_tag(tag) or tag, "binary")
         return value
 
+    def values(self, tag: str) -> list[Any]:
+        """All values of an attribute as JSON has them."""
+        element = self._element(tag)
+        value = element.get("Value") if isinstance(element, dict) else None
+        return value if isinstance(value, list) else [] if value is None else [value]
+
     def text(self, tag: str, attribute: str) -> str | None:
         """A text without control characters and without spaces around it; a lone number is taken as its digits."""
         value = self.first(tag)

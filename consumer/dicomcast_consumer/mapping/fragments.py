@@ -4,8 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .identity import ACCESSION_CODE, URI_SYSTEM, V2_0203, Resource, token, urn_oid
+from .terminology import DCM
 
-__all__ = ["AccessionNumber", "Coding", "Concept", "NameGroup", "PatientIdentifier", "PersonName", "Physician"]
+__all__ = [
+    "AccessionNumber",
+    "Coding",
+    "Concept",
+    "Frames",
+    "LogicalReference",
+    "NameGroup",
+    "PatientIdentifier",
+    "Performer",
+    "PersonName",
+]
+
+PARTICIPATION_TYPE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 
 
 def _filled(**elements: object) -> Resource:
@@ -48,6 +61,9 @@ class PatientIdentifier:
     assigner: str | None = None
     placeholder: bool = False
     """True when there was no PatientID and the study identifies the Patient."""
+    use: str | None = None
+    type_code: str | None = None
+    """A code of v2-0203."""
 
     @property
     def token(self) -> str:
@@ -60,8 +76,9 @@ class PatientIdentifier:
 
     def json(self) -> Resource:
         """The element."""
+        kind = {"coding": [{"system": V2_0203, "code": self.type_code}]} if self.type_code else None
         assigner = {"display": self.assigner} if self.assigner else None
-        return _filled(system=self.system, value=self.value, assigner=assigner)
+        return _filled(use=self.use, type=kind, system=self.system, value=self.value, assigner=assigner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +87,22 @@ class AccessionNumber:
 
     value: str
     system: str | None = None
+    is_profiled: bool = False
+    """An implementation guide wants the DICOM code beside that of HL7 in basedOn."""
 
     def identifier(self) -> Resource:
         """R4 Identifier of type ACSN (v2-0203)."""
-        kind = {"coding": [{"system": V2_0203, "code": ACCESSION_CODE}]}
-        return _filled(type=kind, system=self.system, value=self.value)
+        return self._identifier({"system": V2_0203, "code": ACCESSION_CODE})
 
     def request(self) -> Resource:
         """R4 ImagingStudy.basedOn: a logical reference to the order."""
-        return {"type": "ServiceRequest", "identifier": self.identifier()}
+        codings = [{"system": V2_0203, "code": ACCESSION_CODE}]
+        if self.is_profiled:
+            codings.append({"system": DCM, "code": "121022", "display": "Accession Number"})
+        return {"type": "ServiceRequest", "identifier": self._identifier(*codings)}
+
+    def _identifier(self, *codings: Resource) -> Resource:
+        return _filled(type={"coding": list(codings)}, system=self.system, value=self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,21 +144,52 @@ class PersonName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Physician:
-    """Somebody whom DICOM names and FHIR need not know: a logical reference, no resource is made."""
+class LogicalReference:
+    """Somebody or something that DICOM names and FHIR need not know: no resource is made."""
 
-    display: str
-    identifier_system: str | None = None
-    identifier_value: str | None = None
+    kind: str
+    """Type of the resource that it would be, such as Practitioner."""
+    display: str | None = None
+    system: str | None = None
+    value: str | None = None
+    value_type: str | None = None
+    """What the identifier is, as a code of v2-0203."""
 
-    def reference(self) -> Resource:
-        """R4 Reference of type Practitioner."""
+    def json(self) -> Resource:
+        """R4 Reference."""
         identifier = None
-        if self.identifier_system and self.identifier_value:
-            identifier = {"system": self.identifier_system, "value": self.identifier_value}
-        return _filled(type="Practitioner", identifier=identifier, display=self.display)
+        if self.value:
+            kind = {"coding": [{"system": V2_0203, "code": self.value_type}]} if self.value_type else None
+            identifier = _filled(type=kind, system=self.system, value=self.value)
+        return _filled(type=self.kind, identifier=identifier, display=self.display)
 
 
-def sop_class_coding(sop_class_uid: str) -> Resource:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performer:
+    """R4 ImagingStudy.series.performer."""
+
+    function: str
+    """A code of v3-ParticipationType."""
+    actor: LogicalReference
+
+    def json(self) -> Resource:
+        """The element."""
+        function = {"coding": [{"system": PARTICIPATION_TYPE, "code": self.function}]}
+        return {"function": function, "actor": self.actor.json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """How many frames an instance has, as the extension of an implementation guide."""
+
+    url: str
+    count: int
+
+    def json(self) -> Resource:
+        """The extension."""
+        return {"url": self.url, "valueInteger": self.count}
+
+
+def sop_class_coding(sop_class_uid: str, display: str | None = None) -> Resource:
     """R4 ImagingStudy.series.instance.sopClass."""
-    return {"system": URI_SYSTEM, "code": urn_oid(sop_class_uid)}
+    return _filled(system=URI_SYSTEM, code=urn_oid(sop_class_uid), display=display)

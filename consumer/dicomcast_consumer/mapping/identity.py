@@ -11,6 +11,7 @@ __all__ = [
     "Resource",
     "escape_token",
     "is_ours",
+    "is_reference_to",
     "our_tag",
     "same_source",
     "study_identifier",
@@ -71,6 +72,12 @@ def is_ours(resource: Resource) -> bool:
     """Whether the resource has our tag."""
     tags = (resource.get("meta") or {}).get("tag") or ()
     return any(tag.get("system") == TAG_SYSTEM and tag.get("code") == TAG_CODE for tag in tags)
+
+
+def is_reference_to(known: Resource, reference: str) -> bool:
+    """Whether a Reference is to `Type/id`, relative or absolute."""
+    found = str(known.get("reference") or "")
+    return found == reference or found.endswith(f"/{reference}")
 
 
 def same_source(resource: Resource, dicomweb_url: str) -> bool:

@@ -10,13 +10,16 @@ from typing import NamedTuple
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
-from .as_of import is_vaguer_date, merge_list, offer, offer_single
-from .identity import ACCESSION_CODE, Resource, is_ours, our_tag, same_source, study_identifier
+from .as_of import is_vaguer_date, merge_list, offer_single
+from .identity import ACCESSION_CODE, Resource, is_ours, is_reference_to, our_tag, same_source, study_identifier
 from .marks import Marks, without_marks
 from .notes import drop_repeated_notes, merge_description
 from .order import ordered
+from .profiles import set_regions, type_study_identifier
 from .series import SeriesList
 from .settlement import Settlement
+from .started import offer_started
+from .study_id import merge_study_id
 from .terminology import ACQUISITION_MODALITIES, DCM
 from .validation import validate_new
 from .values import InstanceChange, InstanceRun, Kind, Mark, StudyValues, in_order
@@ -166,14 +169,16 @@ class _Merge:
     def _merge_values(self, mark: Mark, values: StudyValues, *, replaces: bool) -> None:
         target, marks = self._resource, self._marks
         if self._is_ours or "started" not in target or is_vaguer_date(target["started"], values.started or ""):
-            started = values.started
-            offer(target, "started", started, name="started", mark=mark, marks=marks, is_vaguer=is_vaguer_date)
+            offer_started(target, values.started, values.between, name="started", mark=mark, marks=marks)
         merge_description(target, values.description, mark, marks)
-        referrer = values.referrer.reference() if values.referrer else None
-        offer_single(target, "referrer", referrer, mark=mark, marks=marks)
+        for element, reference in (("referrer", values.referrer), ("location", values.location)):
+            offer_single(target, element, reference.json() if reference else None, mark=mark, marks=marks)
+        if values.study_id:
+            merge_study_id(target, values.study_id, mark, marks)
         for element, entries, is_same in (
             ("identifier", [values.accession.identifier()] if values.accession else [], _is_same_identifier),
-            ("basedOn", _requests(values), _is_same_request),
+            ("basedOn", [number.request() for number in values.requests], _is_same_request),
+            ("interpreter", [reference.json() for reference in values.interpreters], _is_same_reference),
             ("procedureCode", [concept.json() for concept in values.procedure_codes], _is_same_concept),
             ("reasonCode", [concept.json() for concept in values.reason_codes], _is_same_concept),
         ):
@@ -189,8 +194,10 @@ class _Merge:
         if settlement.conflict is not None:
             self._marks.take("conflict", settlement.conflict)
         endpoints = target.get("endpoint") or []
-        if not any(_is_reference_to(known, endpoint) for known in endpoints):
+        if not any(is_reference_to(known, endpoint) for known in endpoints):
             target["endpoint"] = [*endpoints, {"reference": endpoint}]
+        if self._options.profile == "mado":
+            self._series.refer({run.last.series_instance_uid for run in settlement.runs}, endpoint)
 
     def _finish(self) -> None:
         """Recount, and put in order."""
@@ -199,6 +206,9 @@ class _Merge:
             self._adopt()
         self._set("modality", self._modalities())
         self._set("series", self._series.json())
+        if self._options.profile != "none":
+            type_study_identifier(target)
+            set_regions(target, self._options.profile, self._series.body_sites())
         target["numberOfSeries"] = len(self._series)
         target["numberOfInstances"] = self._series.count_instances()
         if self._is_ours:
@@ -268,11 +278,6 @@ def _new(study_instance_uid: str, profile: SourceProfile) -> Resource:
     }
 
 
-def _requests(values: StudyValues) -> list[Resource]:
-    """The order that an accession number stands for; without the issuer's system it could be anybody's."""
-    return [values.accession.request()] if values.accession and values.accession.system else []
-
-
 def _is_same_identifier(one: Resource, other: Resource) -> bool:
     """The same accession number; one of ours without a system also where others know its system."""
     if one.get("value") != other.get("value"):
@@ -289,11 +294,14 @@ def _is_same_request(one: Resource, other: Resource) -> bool:
     return _is_same_identifier(one["identifier"], other.get("identifier") or {})
 
 
+def _is_same_reference(one: Resource, other: Resource) -> bool:
+    """The same identifier; without one the same name."""
+    keys = [(reference.get("identifier") or {}).get("value") for reference in (one, other)]
+    if not any(keys):
+        return one.get("display") == other.get("display")
+    return all(keys) and _is_same_identifier(one["identifier"], other["identifier"])
+
+
 def _is_same_concept(one: Resource, other: Resource) -> bool:
     codes = [{(c.get("system"), c.get("code")) for c in concept.get("coding") or ()} for concept in (one, other)]
     return bool(codes[0] & codes[1]) if codes[0] and codes[1] else one.get("text") == other.get("text")
-
-
-def _is_reference_to(known: Resource, reference: str) -> bool:
-    found = str(known.get("reference") or "")
-    return found == reference or found.endswith(f"/{reference}")

@@ -36,11 +36,11 @@ def universal_system(qualifiers: DataSet, attribute: str) -> str | None:
     return None
 
 
-def read_issuer(data_set: DataSet, issuer_tag: str, qualifiers_tag: str, local: Mapping[str, str]) -> Issuer | None:
+def read_issuer(data_set: DataSet, local: Mapping[str, str]) -> Issuer | None:
     """The issuer of a PatientID, or None when the data set names none. A bare word never becomes a system."""
-    qualifiers = data_set.item(qualifiers_tag)
+    qualifiers = data_set.item("00100024")
     system = universal_system(qualifiers, "IssuerOfPatientIDQualifiersSequence") if qualifiers else None
-    name = data_set.text(issuer_tag, "IssuerOfPatientID")
+    name = data_set.text("00100021", "IssuerOfPatientID")
     if system is None and name is not None:
         system = local.get(name) or (name if _URI.fullmatch(name) else None)
         if system is None and is_uid(name) and "." in name:

@@ -3,7 +3,7 @@
 from .elements import DataSet
 from .fragments import NameGroup, PersonName
 
-__all__ = ["read_name"]
+__all__ = ["read_name", "read_names"]
 
 _KEYS = {"ABC": "Alphabetic", "IDE": "Ideographic", "SYL": "Phonetic"}
 
@@ -11,6 +11,15 @@ _KEYS = {"ABC": "Alphabetic", "IDE": "Ideographic", "SYL": "Phonetic"}
 def read_name(data_set: DataSet, tag: str, attribute: str) -> PersonName | None:
     """The name of a PN: an object with its groups, or the plain string with `=` between them. None if all are empty."""
     value = data_set.first(tag)
+    return None if value is None else _read_name(data_set, value, attribute)
+
+
+def read_names(data_set: DataSet, tag: str, attribute: str) -> list[PersonName | None]:
+    """The names of a PN that may have several values; None in the place of an empty one."""
+    return [_read_name(data_set, value, attribute) for value in data_set.values(tag)]
+
+
+def _read_name(data_set: DataSet, value: object, attribute: str) -> PersonName | None:
     if value is None:
         return None
     if isinstance(value, str):

@@ -8,13 +8,13 @@ _RESOURCE = ("resourceType", "id", "meta", "implicitRules", "language", "text", 
 _PATIENT = (*_RESOURCE, "identifier", "active", "name", "telecom", "gender", "birthDate")
 _STUDY = (
     *_RESOURCE,
-    *("identifier", "status", "modality", "subject", "encounter", "started", "basedOn", "referrer", "interpreter"),
-    *("endpoint", "numberOfSeries", "numberOfInstances", "procedureReference", "procedureCode", "location"),
-    *("reasonCode", "reasonReference", "note", "description", "series"),
+    *("identifier", "status", "modality", "subject", "encounter", "started", "_started", "basedOn", "referrer"),
+    *("interpreter", "endpoint", "numberOfSeries", "numberOfInstances", "procedureReference", "procedureCode"),
+    *("location", "reasonCode", "reasonReference", "note", "description", "series"),
 )
 SERIES_ORDER = (
     *("id", "extension", "uid", "number", "modality", "description", "numberOfInstances", "endpoint", "bodySite"),
-    *("laterality", "specimen", "started", "performer", "instance"),
+    *("laterality", "specimen", "started", "_started", "performer", "instance"),
 )
 INSTANCE_ORDER = ("id", "extension", "uid", "sopClass", "number", "title")
 _ORDERS = {"Patient": _PATIENT, "ImagingStudy": _STUDY}

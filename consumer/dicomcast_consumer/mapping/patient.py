@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions
-from .as_of import is_vaguer_code, is_vaguer_date, offer
+from .as_of import is_vaguer_code, is_vaguer_date, merge_list, offer
 from .dates import is_refinement
 from .fragments import PersonName
 from .human_names import family_names, has_name, merge_names
@@ -90,6 +90,13 @@ class _Merge:
         self._add_name(mark, values.name)
         self._add_single("gender", mark, values.gender)
         self._add_single("birthDate", mark, values.birth_date)
+        if values.other_identifiers:
+            entries = [identifier.json() for identifier in values.other_identifiers]
+            self._add_identifiers(mark, entries)
+
+    def _add_identifiers(self, mark: Mark, entries: list[Resource]) -> None:
+        target, marks = self.resource, self.marks
+        merge_list(target, "identifier", entries, is_same=_is_same, replaces=False, mark=mark, marks=marks)
 
     def _is_mismatch(self, mark: Mark, values: PatientValues) -> bool:
         """The safety net against two people with one number. A feed may correct what it wrote itself."""
@@ -117,6 +124,10 @@ class _Merge:
     def _add_single(self, element: str, mark: Mark, value: str | None) -> None:
         if self._overwrites or not self.resource.get(element):
             offer(self.resource, element, value, name=element, mark=mark, marks=self.marks, is_vaguer=_is_vaguer)
+
+
+def _is_same(one: Resource, other: Resource) -> bool:
+    return bool(one["value"] == other.get("value") and one["system"] == other.get("system"))
 
 
 def _is_vaguer(value: str, than: str) -> bool:

@@ -86,7 +86,7 @@ def _with_values(
     change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions, *, is_update: bool
 ) -> InstanceChange:
     _check_uid(header, "00080018", "SOPInstanceUID", change.sop_instance_uid)
-    instance = read_instance(header)
+    instance = read_instance(header, options)
     shared = _read_shared(change, header, profile, options)
     return replace(
         change,

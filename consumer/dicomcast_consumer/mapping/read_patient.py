@@ -3,7 +3,7 @@
 from datetime import date
 
 from ..errors import RejectedError
-from ..mapping_options import MappingOptions, SourceProfile
+from ..mapping_options import MappingOptions, PatientOptions, SourceProfile
 from .dates import read_date
 from .elements import DataSet
 from .fragments import PatientIdentifier
@@ -31,6 +31,7 @@ def read_patient(
         name=read_name(data_set, "00100010", "PatientName"),
         gender=_gender(data_set),
         birth_date=_birth_date(data_set, today),
+        other_identifiers=_other_identifiers(data_set, options.patient) if options.patient.other_ids else (),
     )
 
 
@@ -42,12 +43,38 @@ def _identifier(
         if options.missing_patient_id == "placeholder":
             return PatientIdentifier(system=DICOM_UID_SYSTEM, value=urn_oid(study_instance_uid), placeholder=True)
         raise RejectedError("map", "map.patient_id_missing", "the data set has no PatientID (0010,0020)")
-    system = profile.patient_system or options.patient.system
+    kind = None if options.patient.identifier_type == "none" else options.patient.identifier_type
+    use = "usual" if kind else None
     if options.patient.use_issuer:
-        issuer = read_issuer(data_set, "00100021", "00100024", options.patient.issuers)
+        issuer = read_issuer(data_set, options.patient.issuers)
         if issuer is not None:
-            return PatientIdentifier(value=value, system=issuer.system, assigner=issuer.assigner)
-    return PatientIdentifier(value=value, system=system)
+            return PatientIdentifier(
+                value=value, system=issuer.system, assigner=issuer.assigner, use=use, type_code=kind
+            )
+    system = profile.patient_system or options.patient.system
+    return PatientIdentifier(value=value, system=system, use=use, type_code=kind)
+
+
+def _other_identifiers(data_set: DataSet, options: PatientOptions) -> tuple[PatientIdentifier, ...]:
+    """What else the patient is known by, each with its system: a bare number would be taken for ours."""
+    found: dict[str, PatientIdentifier] = {}
+    for item in data_set.items("00101002"):
+        value = item.text("00100020", "OtherPatientIDsSequence")
+        kind = item.code_string("00100022", "OtherPatientIDsSequence") or "TEXT"
+        issuer = read_issuer(item, options.issuers)
+        _add(found, item, value if kind == "TEXT" else None, issuer.system if issuer else options.other_ids_system)
+    for one in data_set.values("00101000"):
+        value = data_set.clean(one, "OtherPatientIDs") if one is not None else None
+        _add(found, data_set, value, options.other_ids_system)
+    return tuple(found[token] for token in sorted(found))
+
+
+def _add(found: dict[str, PatientIdentifier], item: DataSet, value: str | None, system: str | None) -> None:
+    if value and system:
+        identifier = PatientIdentifier(value=value, system=system, use="secondary")
+        found[identifier.token] = identifier
+    elif value:
+        item.omit("OtherPatientIDsSequence", "issuer_unknown")
 
 
 def _gender(data_set: DataSet) -> str | None:

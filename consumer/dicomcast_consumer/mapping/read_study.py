@@ -3,52 +3,59 @@
 from collections.abc import Iterable, Iterator
 
 from ..mapping_options import MappingOptions, SourceProfile
-from .codes import read_coding, read_concept
+from .codes import read_concept
 from .dates import Clock
 from .elements import DataSet
-from .fragments import AccessionNumber, Concept, Physician
+from .fragments import AccessionNumber, Concept
 from .issuers import universal_system
-from .names import read_name
+from .people import read_interpreters, read_location, read_referrer
 from .values import StudyValues
 
 __all__ = ["read_study"]
 
+_STARTED = ("00080020", "StudyDate", "00080030", "StudyTime")
+
 
 def read_study(data_set: DataSet, clock: Clock, profile: SourceProfile, options: MappingOptions) -> StudyValues:
     """What the data set says of its study."""
+    more = options.study
+    accession = _accession(data_set, profile, options)
     return StudyValues(
-        started=clock.moment("00080020", "StudyDate", "00080030", "StudyTime"),
+        started=clock.moment(*_STARTED),
+        between=clock.between(*_STARTED) if options.uncertain_period else None,
         description=data_set.text("00081030", "StudyDescription"),
-        accession=_accession(data_set, profile, options),
-        referrer=_referrer(data_set, options),
+        study_id=data_set.text("00200010", "StudyID") if more.study_id else None,
+        accession=accession,
+        requests=_requests(data_set, accession, profile, options),
+        referrer=read_referrer(data_set, options),
+        interpreters=read_interpreters(data_set, options) if more.interpreter else (),
+        location=read_location(data_set) if more.location else None,
         procedure_codes=_procedures(data_set, options),
         reason_codes=_distinct(_reasons(data_set, options)),
     )
 
 
-def _accession(data_set: DataSet, profile: SourceProfile, options: MappingOptions) -> AccessionNumber | None:
-    value = data_set.text("00080050", "AccessionNumber")
+def _accession(item: DataSet, profile: SourceProfile, options: MappingOptions) -> AccessionNumber | None:
+    value = item.text("00080050", "AccessionNumber")
     if value is None:
         return None
-    issuer = data_set.item("00080051")
+    is_profiled = options.profile != "none"
+    issuer = item.item("00080051")
     if issuer is None:
-        return AccessionNumber(value=value, system=profile.accession_system)
+        return AccessionNumber(value=value, system=profile.accession_system, is_profiled=is_profiled)
     name = "IssuerOfAccessionNumberSequence"
     local = issuer.text("00400031", name)
     system = universal_system(issuer, name) or (options.accession.issuers.get(local) if local else None)
-    return AccessionNumber(value=value, system=system)
+    return AccessionNumber(value=value, system=system, is_profiled=is_profiled)
 
 
-def _referrer(data_set: DataSet, options: MappingOptions) -> Physician | None:
-    name = read_name(data_set, "00080090", "ReferringPhysicianName")
-    if name is None:
-        return None
-    identification = data_set.item("00080096")
-    code = identification.item("00401101") if identification else None
-    coding = read_coding(code, "ReferringPhysicianIdentificationSequence", options.codingscheme) if code else None
-    if coding is None or coding.code is None:
-        return Physician(display=name.display())
-    return Physician(display=name.display(), identifier_system=coding.system, identifier_value=coding.code)
+def _requests(
+    data_set: DataSet, accession: AccessionNumber | None, profile: SourceProfile, options: MappingOptions
+) -> tuple[AccessionNumber, ...]:
+    """The orders it was made for; without the issuer's system an accession number could be anybody's."""
+    items = (*data_set.items("00400275"), *data_set.items("0040A370"))
+    found = (accession, *(_accession(item, profile, options) for item in items))
+    return tuple(dict.fromkeys(number for number in found if number and number.system))
 
 
 def _procedures(data_set: DataSet, options: MappingOptions) -> tuple[Concept, ...]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from .as_of import is_vaguer_coding, is_vaguer_date, offer
+from .as_of import is_vaguer_coding, offer
 from .fragments import Coding, sop_class_coding
-from .identity import DATA_ABSENT_REASON, URI_SYSTEM, Resource, urn_oid
+from .identity import DATA_ABSENT_REASON, URI_SYSTEM, Resource, is_reference_to, urn_oid
 from .marks import Marks
 from .order import INSTANCE_ORDER, SERIES_ORDER, arranged
+from .started import offer_started
 from .terminology import DCM, LATERALITY, LATERALITY_DISPLAY, SCT
 from .validation import validate_instance, validate_series
 from .values import InstanceChange, InstanceValues, Mark, SeriesValues
@@ -15,7 +16,7 @@ from .values import InstanceChange, InstanceValues, Mark, SeriesValues
 __all__ = ["SeriesList"]
 
 _ABSENT_MODALITY = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
-SHARED_ELEMENTS = ("number", "modality", "description", "bodySite", "laterality", "started")
+SHARED_ELEMENTS = ("number", "modality", "description", "bodySite", "laterality", "started", "performer")
 
 
 @dataclass(slots=True)
@@ -119,6 +120,19 @@ class SeriesList:
             if (series.elements.get("modality") or {}).get("code")
         ]
 
+    def body_sites(self) -> list[str]:
+        """The SNOMED CT codes of all series' body sites."""
+        sites = [series.elements.get("bodySite") or {} for series in self._series.values()]
+        return [str(site["code"]) for site in sites if site.get("system") == SCT and site.get("code")]
+
+    def refer(self, series_instance_uids: set[str], endpoint: str) -> None:
+        """Add the Endpoint to these series, as far as they are there."""
+        for uid in series_instance_uids & self._series.keys():
+            elements = self._series[uid].elements
+            known = elements.get("endpoint") or []
+            if not any(is_reference_to(other, endpoint) for other in known):
+                elements["endpoint"] = [*known, {"reference": endpoint}]
+
     def count_instances(self) -> int:
         """How many instances the study has."""
         return len(self._place)
@@ -160,11 +174,14 @@ def _instance(known: Resource | None, uid: str, values: InstanceValues) -> Resou
         entry["number"] = values.number
     if values.title is not None:
         entry["title"] = values.title
+    if values.frames is not None:
+        others = [e for e in entry.get("extension") or () if e.get("url") != values.frames.url]
+        entry["extension"] = [*others, values.frames.json()]
     return arranged(entry, INSTANCE_ORDER)
 
 
 def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
-    coding = sop_class_coding(values.sop_class_uid)
+    coding = sop_class_coding(values.sop_class_uid, values.sop_class_display)
     present = (known or {}).get("sopClass") or {}
     return present if all(present.get(name) == value for name, value in coding.items()) else coding
 
@@ -185,7 +202,12 @@ def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: M
     put("modality", _coding(values.modality, elements.get("modality")), is_vaguer=is_vaguer_coding)
     put("description", values.description)
     put("bodySite", _coding(values.body_site, elements.get("bodySite")), is_vaguer=is_vaguer_coding)
-    put("started", values.started, is_vaguer=is_vaguer_date)
+    name = f"series/{elements['uid']}/started"
+    offer_started(elements, values.started, values.between, name=name, mark=mark, marks=marks)
+    if values.performers:
+        put("performer", [performer.json() for performer in values.performers])
+    if values.specimens:
+        _add_specimens(elements, [specimen.json() for specimen in values.specimens])
     _merge_laterality(elements, values, mark, marks)
 
 
@@ -214,6 +236,14 @@ def _merge_laterality(elements: Resource, values: SeriesValues, mark: Mark, mark
         side = values.image_laterality
         known_side = next((s for s, code in LATERALITY.items() if (known or {}).get("code") == code), None)
         elements["laterality"] = _coding(_side(side if known_side in (None, side) else "B"), known)
+
+
+def _add_specimens(elements: Resource, specimens: list[Resource]) -> None:
+    """The images of a series may be of several specimens: they add up, in the order of their text."""
+    known = elements.get("specimen") or []
+    fresh = [specimen for specimen in specimens if specimen not in known]
+    if fresh:
+        elements["specimen"] = sorted([*known, *fresh], key=repr)
 
 
 def _side(side: str) -> Coding:

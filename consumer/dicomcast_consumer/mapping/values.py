@@ -6,7 +6,16 @@ from datetime import datetime
 from enum import Enum
 from functools import cmp_to_key
 
-from .fragments import AccessionNumber, Coding, Concept, PatientIdentifier, PersonName, Physician
+from .fragments import (
+    AccessionNumber,
+    Coding,
+    Concept,
+    Frames,
+    LogicalReference,
+    PatientIdentifier,
+    Performer,
+    PersonName,
+)
 
 __all__ = [
     "InstanceChange",
@@ -67,6 +76,7 @@ class PatientValues:
     name: PersonName | None = None
     gender: str | None = None
     birth_date: str | None = None
+    other_identifiers: tuple[PatientIdentifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +85,15 @@ class StudyValues:
 
     started: str | None = None
     description: str | None = None
+    between: tuple[str, str] | None = None
+    """The earliest and latest instant that `started` can be, where its UTC offset is unknown."""
+    study_id: str | None = None
     accession: AccessionNumber | None = None
-    referrer: Physician | None = None
+    requests: tuple[AccessionNumber, ...] = ()
+    """Accession numbers of orders that have the system of an issuer."""
+    referrer: LogicalReference | None = None
+    interpreters: tuple[LogicalReference, ...] = ()
+    location: LogicalReference | None = None
     procedure_codes: tuple[Concept, ...] = ()
     reason_codes: tuple[Concept, ...] = ()
 
@@ -94,6 +111,10 @@ class SeriesValues:
     image_laterality: str | None = None
     """R, L or B of ImageLaterality (0020,0062), which belongs to the instance."""
     started: str | None = None
+    between: tuple[str, str] | None = None
+    """As in StudyValues."""
+    performers: tuple[Performer, ...] = ()
+    specimens: tuple[LogicalReference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +122,10 @@ class InstanceValues:
     """What ImagingStudy.series.instance takes."""
 
     sop_class_uid: str
+    sop_class_display: str | None = None
     number: int | None = None
     title: str | None = None
+    frames: Frames | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

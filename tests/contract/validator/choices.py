@@ -11,6 +11,7 @@ __all__ = ["choices", "everything", "profile"]
 _URIS: dict[str, Any] = {
     "patient.system": "https://hospital.example/mrn",
     "patient.issuers": {"LOCAL": "https://hospital.example/local"},
+    "patient.other_ids_system": "https://hospital.example/other",
     "accession.issuers": {"LOCAL": "https://hospital.example/accession"},
     "codingscheme": {"99HOSP": "https://hospital.example/codes"},
 }

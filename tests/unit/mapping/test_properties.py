@@ -19,22 +19,28 @@ from dicomcast_consumer.mapping import InstanceChange, Kind, MappingOptions, rea
 from dicomcast_schemas import Action, DicomChangeEvent, State
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.datadict import tag_for_keyword
 
 from tests.unit.mapping.scene import OPTIONS, PROFILE, Scene, event
+from tests.unit.mapping.tags import tags_read
 
-READ = [
-    *("SpecificCharacterSet", "SOPClassUID", "StudyDate", "SeriesDate", "StudyTime", "SeriesTime", "AccessionNumber"),
-    *("IssuerOfAccessionNumberSequence", "Modality", "ReferringPhysicianName", "StudyDescription", "SeriesDescription"),
-    *("TimezoneOffsetFromUTC", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "ProcedureCodeSequence"),
-    *("AnatomicRegionSequence", "BodyPartExamined", "SeriesNumber", "InstanceNumber", "Laterality", "ImageLaterality"),
-    *("RequestAttributesSequence", "ReasonForTheRequestedProcedure", "ReasonForRequestedProcedureCodeSequence"),
-    *("RequestedProcedureDescription", "ConceptNameCodeSequence", "DocumentTitle", "ContentLabel", "CodeValue"),
-    *("CodingSchemeDesignator", "CodeMeaning", "ReferringPhysicianIdentificationSequence", "LongCodeValue"),
-    *("PersonIdentificationCodeSequence", "UniversalEntityID", "UniversalEntityIDType", "LocalNamespaceEntityID"),
-    *("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "CodingSchemeUID", "URNCodeValue"),
-]
-TAGS = [f"{tag_for_keyword(keyword):08X}" for keyword in READ]
+TAGS = tags_read()
+EVERYTHING = MappingOptions.model_validate(
+    {
+        "patient": {
+            "identifier_type": "MR",
+            "use_issuer": True,
+            "other_ids": True,
+            "other_ids_system": "https://hospital.example/other",
+        },
+        "study": {"study_id": True, "interpreter": True, "location": True},
+        "series": {"performers": True, "device": True, "specimen": True, "acquisition_date": True},
+        "missing_patient_id": "placeholder",
+        "patient_conflict": "report",
+        "uncertain_period": True,
+        "sop_class_display": True,
+        "profile": "mado",
+    }
+)
 
 texts = st.one_of(
     st.text(max_size=20),
@@ -57,7 +63,7 @@ elements = st.deferred(
     )
 )
 data_sets = st.dictionaries(st.sampled_from(TAGS), elements, max_size=8)
-any_options = st.builds(
+any_options = st.just(EVERYTHING) | st.builds(
     MappingOptions,
     missing_patient_id=st.sampled_from(["reject", "placeholder"]),
     unknown_tz=st.sampled_from(["date-only", "assume-utc"]),
@@ -131,16 +137,34 @@ SAYS: list[Callable[[int], dict[str, Any]]] = [
     lambda n: {"ImageLaterality": "RLB"[n % 3]},
     lambda n: {"AccessionNumber": f"A{n % 3}"},
 ]
+SAYS_MORE: list[Callable[[int], dict[str, Any]]] = [
+    *SAYS,
+    lambda n: {"StudyID": f"S{n}"},
+    lambda n: {"NameOfPhysiciansReadingStudy": f"Read{n % 3}"},
+    lambda n: {"InstitutionName": f"Hospital {n}"},
+    lambda n: {"OperatorsName": [f"Tech{n}", "Per^Form"], "Manufacturer": "ACME"},
+    lambda n: {"SpecimenDescriptionSequence": {"SpecimenIdentifier": f"B{n % 4}"}},
+    lambda n: {"NumberOfFrames": n},
+    lambda n: {"OtherPatientIDs": f"O{n % 3}"},
+    lambda n: {"AcquisitionDate": f"202002{n:02}"},
+    lambda n: {"SeriesDate": f"202003{n:02}", "SeriesTime": "1030"},
+    lambda n: {"SeriesDate": f"202003{n:02}"},
+    lambda n: {
+        "RequestAttributesSequence": {"AccessionNumber": f"R{n % 3}", "IssuerOfAccessionNumberSequence": ISSUER}
+    },
+]
+ISSUER = {"UniversalEntityID": "1.2.276.9", "UniversalEntityIDType": "ISO"}
+BY_UPDATES_REPLACED = ("AccessionNumber", "NameOfPhysiciansReadingStudy", "RequestAttributesSequence")
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[DicomChangeEvent]:
+def histories(draw: st.DrawFn, says: list[Callable[[int], dict[str, Any]]]) -> list[DicomChangeEvent]:
     """A study's events in the order of the feed: an anchor in each series, then creates, updates and deletes."""
     found = [event(s, series=f"1.2.{s}", instance=f"1.2.{s}.0", Modality=None) for s in (1, 2)]
     listed: list[tuple[str, str]] = []
     for sequence in range(3, 3 + draw(st.integers(0, 8))):
         said: dict[str, Any] = {}
-        for say in draw(st.lists(st.sampled_from(SAYS), max_size=4)):
+        for say in draw(st.lists(st.sampled_from(says), max_size=4)):
             said.update(say(sequence))
         if listed and draw(st.booleans()):
             series, instance = draw(st.sampled_from(listed))
@@ -148,7 +172,7 @@ def histories(draw: st.DrawFn) -> list[DicomChangeEvent]:
             if action is Action.DELETE:
                 listed.remove((series, instance))
             else:
-                said.pop("AccessionNumber", None)
+                said = {keyword: value for keyword, value in said.items() if keyword not in BY_UPDATES_REPLACED}
         else:
             series = draw(st.sampled_from(["1.2.1", "1.2.2"]))
             instance, action = f"{series}.{sequence}", Action.CREATE
@@ -184,12 +208,19 @@ def _batches(draw: st.DrawFn, events: list[DicomChangeEvent]) -> list[list[Dicom
     return runs
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.data(), histories())
-def test_any_order_any_runs_and_doubles_end_the_same(data: st.DataObject, history: list[DicomChangeEvent]) -> None:
-    one_by_one = Scene()
+def _either_options() -> st.SearchStrategy[tuple[MappingOptions, list[DicomChangeEvent]]]:
+    """By default, and with every option on."""
+    return st.tuples(st.just(OPTIONS), histories(SAYS)) | st.tuples(st.just(EVERYTHING), histories(SAYS_MORE))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), _either_options())
+def test_any_order_any_runs_and_doubles_end_the_same(
+    data: st.DataObject, told: tuple[MappingOptions, list[DicomChangeEvent]]
+) -> None:
+    options, history = told
+    one_by_one, other = Scene(options=options), Scene(options=options)
     one_by_one.send_each(*history)
-    other = Scene()
 
     @st.composite
     def plans(draw: st.DrawFn) -> list[list[DicomChangeEvent]]:
@@ -200,10 +231,13 @@ def test_any_order_any_runs_and_doubles_end_the_same(data: st.DataObject, histor
     assert other.content() == one_by_one.content()
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.data(), histories())
-def test_batching_alone_changes_nothing_at_all(data: st.DataObject, history: list[DicomChangeEvent]) -> None:
-    one_by_one, batched = Scene(), Scene()
+@settings(max_examples=80, deadline=None)
+@given(st.data(), _either_options())
+def test_batching_alone_changes_nothing_at_all(
+    data: st.DataObject, told: tuple[MappingOptions, list[DicomChangeEvent]]
+) -> None:
+    options, history = told
+    one_by_one, batched = Scene(options=options), Scene(options=options)
     one_by_one.send_each(*history)
 
     @st.composite
@@ -215,10 +249,11 @@ def test_batching_alone_changes_nothing_at_all(data: st.DataObject, history: lis
     assert batched.content() == one_by_one.content()
 
 
-@settings(max_examples=60, deadline=None)
-@given(histories())
-def test_a_replay_from_the_beginning_ends_the_same(history: list[DicomChangeEvent]) -> None:
-    scene = Scene()
+@settings(max_examples=80, deadline=None)
+@given(_either_options())
+def test_a_replay_from_the_beginning_ends_the_same(told: tuple[MappingOptions, list[DicomChangeEvent]]) -> None:
+    options, history = told
+    scene = Scene(options=options)
     scene.send_each(*history)
     before = scene.content()
     scene.send_each(*history)

@@ -5,7 +5,7 @@ Nothing but RejectedError leaves this module, whatever the metadata holds.
 
 import re
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from dicomcast_schemas import Action, DicomChangeEvent, State
@@ -112,9 +112,14 @@ class _Shared:
 _READINGS: Final = Readings[_Shared]()
 
 
+def _today(timestamp: datetime) -> date:
+    """When the event was, anywhere on earth. Input of `map` that has no time of its own is of 1970: any day then."""
+    return date.max if timestamp.year <= 1970 else (timestamp + timedelta(hours=14)).date()
+
+
 def _read_shared(change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions) -> _Shared:
     study, series = change.study_instance_uid, change.series_instance_uid
-    today = (change.mark.timestamp + timedelta(hours=14)).date()  # when the event was, anywhere on earth
+    today = _today(change.mark.timestamp)
 
     def read() -> _Shared:
         _check_uid(header, "0020000D", "StudyInstanceUID", study)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,7 @@ from tests.chaos.oracle import judge
 from tests.chaos.peer import dicom_store, lines
 from tests.chaos.slots import Slot
 from tests.chaos.story import Story
-from tests.chaos.troubles import Cast, next_trouble
+from tests.chaos.troubles import Cast, Trouble, next_trouble
 from tests.fakes.processes import Line, eventually
 from tests.services.peers import KafkaBroker
 from tests.services.server import free_ports
@@ -50,6 +51,8 @@ class Plan:
     """Seconds between two happenings at the DICOM server, on average."""
     calm_s: float = 1.5
     """Seconds between two troubles, on average."""
+    at_once: int = 3
+    """Troubles at one time; on a slow machine each takes longer, and so there are fewer."""
     drain_s: float = 240.0
     """How long everything may take to come to rest."""
 
@@ -100,6 +103,7 @@ class _Stage:
             kafka_lock=threading.Lock(),
         )
         self._ending = threading.Event()
+        self._room = threading.Semaphore(plan.at_once)
         self._samples: list[Sample] = []
         self._errors: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -138,15 +142,8 @@ class _Stage:
         chance = random.Random(f"trouble {self._plan.seed}")
         until_s = time.monotonic() + self._plan.seconds
         while (left_s := until_s - time.monotonic()) > 0 and not self._errors:
-            trouble = next_trouble(self._cast, chance)
-
-            def run(trouble=trouble) -> None:  # type: ignore[no-untyped-def]
-                begun = datetime.now(UTC)
-                if trouble.run(self._ending):
-                    self._figures[trouble.name] += 1
-                    self._note(f"{begun:%H:%M:%S.%f} to {datetime.now(UTC):%H:%M:%S.%f}: {trouble.name}")
-
-            self._in_background(run)
+            if self._room.acquire(blocking=False):
+                self._in_background(partial(self._trouble, next_trouble(self._cast, chance)))
             self._revive()
             self._ending.wait(min(left_s, chance.expovariate(1 / self._plan.calm_s)))
         self._ending.set()
@@ -154,6 +151,15 @@ class _Stage:
             thread.join(180)
         if self._errors:
             raise self._errors[0]
+
+    def _trouble(self, trouble: Trouble) -> None:
+        begun = datetime.now(UTC)
+        try:
+            if trouble.run(self._ending):
+                self._figures[trouble.name] += 1
+                self._note(f"{begun:%H:%M:%S.%f} to {datetime.now(UTC):%H:%M:%S.%f}: {trouble.name}")
+        finally:
+            self._room.release()
 
     def _note(self, text: str) -> None:
         with (self._plan.folder / "troubles.log").open("a") as sink:

@@ -18,10 +18,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long there is trouble")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="of story and trouble")
     parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic", help="group.protocol")
+    parser.add_argument("--hapi", action="store_true", help="the real HAPI in place of the sandbox's FHIR server")
     parser.add_argument("--keep", action="store_true", help="keep the logs of a sound run too")
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dicomcast-chaos-"))
-    plan = Plan(seed=asked.seed, seconds=asked.seconds, folder=folder, protocol=asked.protocol)
+    plan = Plan(seed=asked.seed, seconds=asked.seconds, folder=folder, protocol=asked.protocol, hapi=asked.hapi)
     print(f"{again(plan)}; logs in {folder}", flush=True)
     begun_s = time.monotonic()
     try:
@@ -43,7 +44,8 @@ def main() -> int:
 
 def again(plan: Plan) -> str:
     """The command that repeats a run, as far as its seed decides: when what happens is the machine's affair."""
-    return f"python -m tests.chaos --seconds {plan.seconds:g} --seed {plan.seed} --protocol {plan.protocol}"
+    hapi = " --hapi" if plan.hapi else ""
+    return f"python -m tests.chaos --seconds {plan.seconds:g} --seed {plan.seed} --protocol {plan.protocol}{hapi}"
 
 
 def report(figures: Mapping[str, int]) -> str:

@@ -1,6 +1,7 @@
 """The sandbox's FHIR or DICOM server as a process that keeps what it holds over `kill -9`.
 
     python -m tests.chaos.peer fhir|dicom PORT FILE
+    python -m tests.chaos.peer proxy PORT URL       in front of a real FHIR server: here the faults, there the resources
 
 FILE is the oracle's truth too: every transaction of FHIR, every operation of DICOM, written before it is answered.
 Beside its own API a server takes POST /chaos/faults, and that of DICOM POST /chaos/operations.
@@ -16,12 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import uvicorn
 from dicomcast_sandbox import dicom, fhir
 from dicomcast_sandbox.dicom.instance import Instance
 from dicomcast_sandbox.dicom.store import AlreadyStoredError, Poison, now_ticks
-from dicomcast_sandbox.fhir.faults import RequestSeen
+from dicomcast_sandbox.fhir.faults import ObservedApp, RequestSeen
 from dicomcast_sandbox.fhir.store import Key, Version
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -142,8 +144,30 @@ def _instance(operation: Operation) -> Instance:
 # --- the process ---
 
 
-def _fhir(path: Path) -> tuple[ASGIApp, list[Route]]:
+def _fhir(file: str) -> tuple[ASGIApp, list[Route]]:
     faults = fhir.Faults()
+    return fhir.fhir_app(KeptStore(Path(file)), faults=faults), _fault_routes(faults)
+
+
+def _proxy(url: str) -> tuple[ASGIApp, list[Route]]:
+    client, faults = httpx.AsyncClient(base_url=url, timeout=60), fhir.Faults()
+
+    async def forward(request: Request) -> Response:
+        kept = {name: value for name, value in request.headers.items() if name not in _OF_A_CONNECTION}
+        target = httpx.URL(request.url.path, query=request.url.query.encode())
+        answer = await client.request(request.method, target, headers=kept, content=await request.body())
+        headers = {name: value for name, value in answer.headers.items() if name not in _OF_A_CONNECTION}
+        return Response(answer.content, answer.status_code, headers=headers)
+
+    methods = ["GET", "POST", "PUT", "DELETE"]
+    app = Starlette(routes=[Route("/{path:path}", forward, methods=methods)])
+    return ObservedApp(app, journal=fhir.Journal(), faults=faults), _fault_routes(faults)
+
+
+_OF_A_CONNECTION = ("host", "connection", "content-length", "transfer-encoding", "content-encoding", "accept-encoding")
+
+
+def _fault_routes(faults: fhir.Faults) -> list[Route]:
     _refuse(faults)
 
     async def change(request: Request) -> Response:
@@ -157,7 +181,7 @@ def _fhir(path: Path) -> tuple[ASGIApp, list[Route]]:
             getattr(faults, effect)(when=when, **asked)
         return Response()
 
-    return fhir.fhir_app(KeptStore(path), faults=faults), [Route("/chaos/faults", change, methods=["POST"])]
+    return [Route("/chaos/faults", change, methods=["POST"])]
 
 
 def _is_transaction(seen: RequestSeen) -> bool:
@@ -169,9 +193,9 @@ def _refuse(faults: fhir.Faults) -> None:
     faults.answer(422, times=None, when=lambda seen: _is_transaction(seen) and marker in seen.body)
 
 
-def _dicom(path: Path) -> tuple[ASGIApp, list[Route]]:
-    store, carry_out = dicom_store(path)
-    faults, file = dicom.Faults(), _File(path)
+def _dicom(path: str) -> tuple[ASGIApp, list[Route]]:
+    store, carry_out = dicom_store(Path(path))
+    faults, file = dicom.Faults(), _File(Path(path))
 
     async def change(request: Request) -> Response:
         asked = orjson.loads(await request.body())
@@ -212,10 +236,10 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def main(kind: str, port: int, path: Path) -> None:
+def main(kind: str, port: int, place: str) -> None:
     """Serves until SIGTERM, or until the process that started it has ended."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    app = _Beside(*{"fhir": _fhir, "dicom": _dicom}[kind](path))
+    app = _Beside(*{"fhir": _fhir, "dicom": _dicom, "proxy": _proxy}[kind](place))
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
@@ -227,4 +251,4 @@ def main(kind: str, port: int, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -18,13 +18,14 @@ from dicomcast_schemas import decode
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 
 from tests.chaos.evidence import Evidence, FeedRow, Letter, Sample, TopicRecord, Transaction, Written
+from tests.chaos.history import history
 from tests.chaos.oracle import judge
 from tests.chaos.peer import dicom_store, lines
 from tests.chaos.slots import Slot
 from tests.chaos.story import Story
 from tests.chaos.troubles import Cast, Trouble, next_trouble
 from tests.fakes.processes import Line, eventually
-from tests.services.peers import KafkaBroker
+from tests.services.peers import FhirServer, KafkaBroker
 from tests.services.server import free_ports
 
 __all__ = ["Outcome", "Plan", "chaos"]
@@ -47,6 +48,8 @@ class Plan:
     """Where logs and the servers' files go; the caller's to remove."""
     protocol: str = "classic"
     """group.protocol: classic or consumer."""
+    hapi: bool = False
+    """A real HAPI behind a proxy, which has the faults, in place of the sandbox's FHIR server."""
     pace_s: float = 0.35
     """Seconds between two happenings at the DICOM server, on average."""
     calm_s: float = 1.5
@@ -67,8 +70,10 @@ class Outcome:
 
 def chaos(plan: Plan) -> Outcome:
     """Runs it to its end. Every process it started has ended when it returns or raises."""
-    with KafkaBroker.started(_KAFKA) as kafka:
-        stage = _Stage(plan, kafka)
+    with contextlib.ExitStack() as servers:
+        kafka = servers.enter_context(KafkaBroker.started(_KAFKA))
+        hapi = servers.enter_context(FhirServer.started()) if plan.hapi else None
+        stage = _Stage(plan, kafka, hapi)
         try:
             stage.open()
             stage.suffer()
@@ -83,8 +88,8 @@ def chaos(plan: Plan) -> Outcome:
 class _Stage:
     """All the processes of a run, and what is noted while it goes on."""
 
-    def __init__(self, plan: Plan, kafka: KafkaBroker) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, kafka: KafkaBroker, hapi: FhirServer | None) -> None:
+        self._plan, self._hapi = plan, hapi
         fhir, dicom = free_ports(2)
         self._dicom_url, self._fhir_url = f"http://127.0.0.1:{dicom}", f"http://127.0.0.1:{fhir}"
         self._line = _line(plan, kafka.bootstrap, fhir=self._fhir_url, dicom=self._dicom_url)
@@ -95,9 +100,9 @@ class _Stage:
             guest=self._slot("guest", "dicomcast_consumer", "run"),
             producer=self._slot("producer", "dicomcast_producer", "run"),
             rival=self._slot("rival", "dicomcast_producer", "run"),
-            fhir=self._peer("fhir", fhir, self._fhir_file, f"{self._fhir_url}/fhir/metadata"),
+            fhir=self._fhir(fhir),
             fhir_url=self._fhir_url,
-            dicom=self._peer("dicom", dicom, self._dicom_file, self._dicom_url),
+            dicom=self._peer("dicom", dicom, str(self._dicom_file), self._dicom_url),
             dicom_url=self._dicom_url,
             kafka=kafka.server,
             kafka_lock=threading.Lock(),
@@ -112,8 +117,14 @@ class _Stage:
     def _slot(self, name: str, *command: str) -> Slot:
         return Slot(name=name, line=self._line, folder=self._plan.folder, command=command)
 
-    def _peer(self, name: str, port: int, file: Path, url: str) -> Slot:
-        command = ("tests.chaos.peer", name, str(port), str(file))
+    def _fhir(self, port: int) -> Slot:
+        url = f"{self._fhir_url}/fhir/metadata"
+        if self._hapi is None:
+            return self._peer("fhir", port, str(self._fhir_file), url)
+        return self._peer("proxy", port, self._hapi.url.removesuffix("/fhir"), url)
+
+    def _peer(self, name: str, port: int, place: str, url: str) -> Slot:
+        command = ("tests.chaos.peer", name, str(port), place)
         return Slot(name=name, line=self._line, folder=self._plan.folder, command=command, url=url)
 
     @property
@@ -283,9 +294,14 @@ class _Stage:
                 for item in self._line.read()
             ],
             letters=[_letter(text_headers(item.headers())) for item in self._line.read(self._line.letters_topic)],
-            transactions=[_transaction(line) for line in lines(self._fhir_file)],
+            transactions=self._transactions(),
             samples=list(self._samples),
         )
+
+    def _transactions(self) -> list[Transaction]:
+        if self._hapi is None:
+            return [_transaction(line) for line in lines(self._fhir_file)]
+        return history(self._hapi.url)
 
     def outcome(self, first: Evidence) -> Outcome:
         """The verdict before the replay and the one after it, and the run's figures."""

@@ -134,8 +134,8 @@ MUTATIONS = (
     Mutation(
         name="409 is sent to the dead letters",
         file=f"{_CONSUMER}/fhir_client.py",
-        old="if status in (400, 413, 422):",
-        new="if status in (400, 413, 422, 409):",
+        old='if status == 412 and "multiple-matches" in codes:',
+        new='if status == 409 or (status == 412 and "multiple-matches" in codes):',
         tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
     ),
     Mutation(

@@ -27,9 +27,9 @@ def snomed_ct(snomed_rt: str) -> str | None:
     return SNOMED_CT_OF_RT.get(snomed_rt) or _by_scheme().get(snomed_rt)
 
 
-def modality_coding(value: str) -> Coding:
-    """R4 series.modality of a CS: a defined term is a code of DCM, anything else only a display."""
-    return Coding(system=DCM, code=value) if value in MODALITIES else Coding(display=value)
+def modality_coding(value: str) -> Coding | None:
+    """R4 series.modality of a CS that is a defined term: a code of DCM; None for anything else."""
+    return Coding(system=DCM, code=value) if value in MODALITIES else None
 
 
 def identified_schemes(data_set: DataSet) -> dict[str, str]:

@@ -50,10 +50,11 @@ def _regions_by_code() -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for region, parts in _REGIONS.items():
         for part in parts.split():
-            code = body_part_coding(part).code
-            assert code is not None, part
-            if region not in found.setdefault(code, []):
-                found[code].append(region)
+            site = body_part_coding(part)
+            assert site is not None, part
+            regions = found.setdefault(str(site.code), [])
+            if region not in regions:
+                regions.append(region)
     return found
 
 

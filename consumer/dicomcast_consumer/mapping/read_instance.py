@@ -44,10 +44,13 @@ def _modality(data_set: DataSet) -> Coding | None:
     if value is None:
         data_set.omit("Modality", "missing")
         return None
-    coding = modality_coding(value)
-    if coding.code is None:
-        data_set.omit("Modality", "code_unknown")
-    return coding
+    return modality_coding(value) or _as_it_is(data_set, "00080060", "Modality")
+
+
+def _as_it_is(data_set: DataSet, tag: str, attribute: str) -> Coding:
+    """What no code is known for, as a display: spaces and case are the data set's."""
+    data_set.omit(attribute, "code_unknown")
+    return Coding(display=data_set.text(tag, attribute))
 
 
 def _body_site(data_set: DataSet, options: MappingOptions) -> Coding | None:
@@ -58,11 +61,9 @@ def _body_site(data_set: DataSet, options: MappingOptions) -> Coding | None:
         return coding
     value = data_set.code_string("00180015", "BodyPartExamined")
     part = body_part_coding(value) if value else None
-    if part is not None and (part.code is not None or coding is None):
-        if part.code is None:
-            data_set.omit("BodyPartExamined", "code_unknown")
-        return part
-    return coding
+    if part is None and value and coding is None:
+        return _as_it_is(data_set, "00180015", "BodyPartExamined")
+    return part or coding
 
 
 def _side(data_set: DataSet, tag: str, attribute: str) -> str | None:

@@ -29,6 +29,6 @@ def _read_table() -> dict[str, Coding]:
 _BODY_PARTS = _read_table()
 
 
-def body_part_coding(value: str) -> Coding:
-    """R4 series.bodySite of a CS: the SNOMED CT code of annex L, else only a display."""
-    return _BODY_PARTS.get(value) or Coding(display=value)
+def body_part_coding(value: str) -> Coding | None:
+    """R4 series.bodySite of a CS that annex L has: the SNOMED CT code; None for anything else."""
+    return _BODY_PARTS.get(value)

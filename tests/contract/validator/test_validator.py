@@ -49,7 +49,7 @@ def test_what_is_wrong_is_refused(validator: Validator, wrong: dict[str, Any], t
     assert any(text in fault for fault in faults(validator, [wrong])), faults(validator, [wrong])
 
 
-def test_the_terms_it_lacks_are_exactly_these(validator: Validator) -> None:
+def test_decision_8_the_terms_it_lacks_are_exactly_these(validator: Validator) -> None:
     """A validator that has learnt one, or a term of ours that DICOM does not have, fails here."""
     lacking = {
         unknown_term(issue)

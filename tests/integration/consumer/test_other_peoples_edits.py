@@ -108,7 +108,7 @@ def _patient(scene: Scene, **elements: Any) -> Json:
     return {"resourceType": "Patient", "identifier": [{"value": scene.patient_id}], **elements}
 
 
-def test_edits_by_hand_survive_ten_more_instances_and_a_re_store(base_url: str) -> None:
+def test_decision_12_edits_by_hand_survive_ten_more_instances_and_a_re_store(base_url: str) -> None:
     first = {
         "StudyDescription": "Thorax",
         "AccessionNumber": "A1",
@@ -172,7 +172,7 @@ def _endpoint() -> Json:
     }
 
 
-def test_other_peoples_patients_are_only_filled(base_url: str) -> None:
+def test_decision_11_other_peoples_patients_are_only_filled(base_url: str) -> None:
     async def story(scene: Scene) -> None:
         theirs = await scene.post(_patient(scene, gender="male", name=[{"use": "official", "family": "Doe"}]))
         await scene.apply(scene.event(1, 1, PatientName="Doe^Jane", PatientSex="F", PatientBirthDate="19700101"))
@@ -185,7 +185,7 @@ def test_other_peoples_patients_are_only_filled(base_url: str) -> None:
     played(base_url, story)
 
 
-def test_a_patient_that_is_somebody_else_is_left_alone(base_url: str) -> None:
+def test_decision_11_a_patient_that_is_somebody_else_is_left_alone(base_url: str) -> None:
     """Birth date and family name both differ: two people with one number."""
 
     async def story(scene: Scene) -> None:
@@ -197,7 +197,7 @@ def test_a_patient_that_is_somebody_else_is_left_alone(base_url: str) -> None:
     played(base_url, story)
 
 
-def test_what_dicom_cast_wrote_is_adopted_and_repaired(base_url: str) -> None:
+def test_decision_21_what_dicom_cast_wrote_is_adopted_and_repaired(base_url: str) -> None:
     async def story(scene: Scene) -> None:
         patient = await scene.post(_patient(scene, name=[{"use": "usual", "family": "Doe"}]))
         address = f"{scene.dicomweb}/"
@@ -234,7 +234,7 @@ def _of_dicom_cast(scene: Scene, patient: Json, endpoint: Json) -> Json:
     }
 
 
-def test_a_patient_merged_away_is_followed(base_url: str) -> None:
+def test_decision_21_a_patient_merged_away_is_followed(base_url: str) -> None:
     """A new study, and one that was the merged Patient's, are both the surviving one's; that alone is written to."""
 
     async def story(scene: Scene) -> None:

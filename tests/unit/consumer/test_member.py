@@ -299,7 +299,18 @@ def test_an_unknown_feed_stops_the_partition_and_is_no_letter(fhir: RunningFhirS
         asyncio.run(scenario())
 
 
-def test_an_ignored_data_partition_is_counted(fhir: RunningFhirServer) -> None:
+def test_decision_15_an_event_of_another_data_partition_stops_the_partition(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            event = replace(create(2, "1.1", "1.1.2"), partition_name="ward")
+            member.source.produce([record(create(1, "1.1", "1.1.1"), offset=0), record(event, offset=1)])
+            await asyncio.wait_for(asyncio.shield(member.task), 20)
+
+    with pytest.raises(BrokenContractError, match="DICOMCAST_SOURCES__MAIN__IGNORED_PARTITIONS"):
+        asyncio.run(scenario())
+
+
+def test_decision_15_an_ignored_data_partition_is_counted(fhir: RunningFhirServer) -> None:
     async def scenario() -> None:
         async with running_member(fhir.base_url) as member:
             event = replace(create(1, "1.1", "1.1.1"), partition_name="ignored")

@@ -116,6 +116,34 @@ def omissions(found: InstanceChange) -> set[tuple[str, str]]:
     return {(omission.attribute, omission.reason) for omission in found.omissions}
 
 
+def stored(
+    options: dict[str, Any] | None = None, profile: SourceProfile = PROFILE, *resources: Resource, **by_keyword: Any
+) -> "Scene":
+    """A server with these resources, and one instance applied to it; `options` as settings have them."""
+    scene = Scene(*resources, options=MappingOptions.model_validate(options or {}), profile=profile)
+    scene.send(event(1, **by_keyword))
+    return scene
+
+
+def their_patient(**elements: Any) -> Resource:
+    """Somebody else's Patient, with the PatientID of `event`."""
+    return {"resourceType": "Patient", "id": "p", "identifier": [{"value": "P1"}], **elements}
+
+
+def their_study(**elements: Any) -> Resource:
+    """Somebody else's study of `their_patient`, with one instance."""
+    instance = {"uid": "1.2.3.1.9", "sopClass": {"system": "urn:ietf:rfc:3986", "code": "urn:oid:1.2"}}
+    return {
+        "resourceType": "ImagingStudy",
+        "id": "s",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{STUDY}"}],
+        "status": "available",
+        "subject": {"reference": "Patient/p"},
+        "series": [{"uid": "1.2.3.1", "modality": {"system": DCM, "code": "CT"}, "instance": [instance]}],
+        **elements,
+    }
+
+
 class Scene:
     """A FHIR server with at most one study, kept by the calls that the consumer makes, in their order."""
 
@@ -144,6 +172,12 @@ class Scene:
         else:
             stored.setdefault("id", "s")
             self.study = stored
+
+    @property
+    def imaging_study(self) -> Resource:
+        """The study, which must be there."""
+        assert self.study is not None
+        return self.study
 
     @property
     def patient(self) -> Resource:

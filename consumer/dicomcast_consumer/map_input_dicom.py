@@ -20,9 +20,9 @@ _BULK: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", 
 _IDENTITY: Final = ("00080016", "00080018", "0020000D")
 _NUMBERS: Final = ("IS", "DS")
 """Passed on as the text they are (the DICOM JSON model allows it, PS3.18 F.2.3): pydicom makes 1 of an IS of 1.5."""
-_GROUPS: Final = frozenset({0x08, 0x10, 0x12, 0x18, 0x20, 0x32, 0x38, 0x40, 0x42, 0x54, 0x70, 0x88})
-"""Identification, patient, acquisition, relationship, procedure, presentation, storage: without pixels, private groups
-and plans, whose conversion takes most of the time."""
+_GROUPS: Final = frozenset({0x08, 0x10, 0x12, 0x18, 0x20, 0x28, 0x32, 0x38, 0x40, 0x42, 0x54, 0x70, 0x88})
+"""Identification, patient, acquisition, relationship, image, procedure, presentation, storage: without pixels, private
+groups and plans, whose conversion takes most of the time."""
 _MAX_TEXT: Final = 65_536
 """Longer values are bulk data for our purpose, whatever their VR (UT, LT of encapsulated documents)."""
 

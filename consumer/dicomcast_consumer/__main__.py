@@ -4,13 +4,12 @@ import asyncio
 import importlib.metadata
 import os
 import sys
-import traceback
 from typing import Annotated, NoReturn
 
 import typer
 from dicomcast_runtime.errors import StopError
 from dicomcast_runtime.exit_codes import ExitCode
-from dicomcast_runtime.logs import configure_logs
+from dicomcast_runtime.logs import configure_logs, raised_at
 from dicomcast_runtime.settings import load_settings
 
 from . import dlq_command, replay_command
@@ -85,9 +84,8 @@ def main() -> NoReturn:
     except SystemExit as done:
         sys.exit(ExitCode.CONFIGURATION if done.code == _USAGE_OF_TYPER else done.code)
     except Exception as error:  # the last resort: the text of an unknown error may hold patient data
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
-        _fail(f"error: {type(error).__name__} at {where}: this is a bug, please report it", ExitCode.WATCHDOG)
+        text = f"error: {type(error).__name__} at {raised_at(error)}: this is a bug, please report it"
+        _fail(text, ExitCode.WATCHDOG)
     sys.exit(ExitCode.OK)
 
 

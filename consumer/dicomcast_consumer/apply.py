@@ -14,16 +14,15 @@ rejected group is taken apart study by study, a rejected study half by half, unt
 import asyncio
 import random
 import time
-import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Final, Protocol
 
 import structlog
 from dicomcast_runtime.backoff import full_jitter
 from dicomcast_runtime.errors import StopError
+from dicomcast_runtime.logs import raised_at
 
 from .bundle import check_answers, transaction_bundle
 from .deletion import delete_study
@@ -135,7 +134,7 @@ class StudyApplier:
     def _note(self, omission: Omission) -> None:
         self._metrics.note_omission(omission)
         log.info(
-            "attribute doubtful" if omission.is_mapped else "attribute left out",
+            "attribute.doubtful" if omission.is_mapped else "attribute.left_out",
             sop_instance_uid=omission.sop_instance_uid,
             attribute=omission.attribute,
             reason=omission.reason,
@@ -149,7 +148,7 @@ class StudyApplier:
                 if not isinstance(error, RetryableError):
                     raise
                 if attempt in (0, 10):
-                    log.warning("an event cannot be read yet; its study waits", reason=str(error))
+                    log.warning("event.waiting", reason=str(error))
                 await asyncio.sleep(self._wait_s(attempt, error))
             except Exception as error:  # a defect, likewise
                 rejection = _defect(error)
@@ -229,7 +228,7 @@ class StudyApplier:
                 with group.writing():
                     await self._write(plan)
             for slug, count in plan.reports.items():
-                log.warning("reported", what=slug, studies=count)
+                log.warning("mapping.reported", what=slug, studies=count)
                 self._metrics.note_report(slug, count)
             return list(plan.rejections)
 
@@ -268,7 +267,6 @@ class StudyApplier:
 
 def _defect(error: Exception) -> RejectedError:
     """A bug of ours as a rejection: where it is, and nothing of what it was about."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    log.error("defect of dicomcast: please report it", error=type(error).__name__, where=where)
+    where = raised_at(error)
+    log.error("defect.found", error=type(error).__name__, where=where)
     return RejectedError("map", "map.defect", f"a defect of dicomcast ({type(error).__name__} at {where}): report it")

@@ -31,7 +31,7 @@ async def delete_study(fhir: FhirClient, study_id: str) -> None:
     try:
         made = await fhir.delete("ImagingStudy", study_id)
     except ConflictError:
-        log.warning("study kept", what="other resources reference it", imaging_study=study_id)
+        log.warning("study.kept", imaging_study=study_id)
         return
     before = version_of(emptied)
     if made is not None and made.isdigit() and before.isdigit() and int(made) > int(before) + 1:
@@ -41,8 +41,8 @@ async def delete_study(fhir: FhirClient, study_id: str) -> None:
 async def _put_back(fhir: FhirClient, study_id: str, version: str) -> None:
     theirs = await fhir.version("ImagingStudy", study_id, version)
     if theirs is None:
-        log.error("study deleted over someone else's write, which cannot be read", imaging_study=study_id)
+        log.error("study.write_lost", imaging_study=study_id)
     else:
         await fhir.put(theirs)
-        log.warning("someone wrote to a study while it was deleted: put back", imaging_study=study_id)
+        log.warning("study.put_back", imaging_study=study_id)
     raise ConflictError("the study was written to while it was deleted")

@@ -97,10 +97,10 @@ class Gate:
         after = self._breaker.state
         if before is not after:
             if after is BreakerState.OPEN and reason != self._reason:
-                log.error("breaker open: everything waits, nothing is lost", reason=reason)
+                log.error("breaker.opened", reason=reason)
                 self._reason = reason
             if after is BreakerState.CLOSED:
-                log.info("breaker closed: the FHIR server works again")
+                log.info("breaker.closed")
                 self._reason = ""
         self._changed.set()
         self._changed = asyncio.Event()

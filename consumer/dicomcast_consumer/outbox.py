@@ -57,14 +57,14 @@ class Outbox:
             if refused is None:
                 break
             log.error(
-                "dead letter refused: the study waits and the offset stays",
+                "dead_letter.refused",
                 error=refused,
                 partition=record.partition,
                 offset=record.offset,
             )
             await asyncio.sleep(full_jitter(attempt, least_s=self._least_wait_s, most_s=60.0, uniform=random.uniform))
         log.warning(
-            "dead letter",
+            "dead_letter.sent",
             reason=error.reason,
             code=error.code,
             partition=record.partition,

@@ -105,7 +105,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         loop.add_signal_handler(number, worker.stop)
     source.start()
     watchdog.start()
-    log.info("started", topic=settings.topic.name, group=consumer.group, fhir=settings.fhir.url)
+    log.info("consumer.started", topic=settings.topic.name, group=consumer.group, fhir=settings.fhir.url)
     try:
         await worker.run(applier)
     finally:
@@ -113,7 +113,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         if registry is not None:
             registry.close()
         await worker.leave(asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S)))
-        log.info("stopped", **dict(sorted(worker.fates.items())))
+        log.info("consumer.stopped", **dict(sorted(worker.fates.items())))
 
 
 async def _wait_for_fhir(fhir: FhirClient) -> None:
@@ -125,7 +125,7 @@ async def _wait_for_fhir(fhir: FhirClient) -> None:
             raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
         except RetryableError as error:
             if attempt in (0, 10):
-                log.warning("the FHIR server is away; waiting", reason=str(error))
+                log.warning("fhir_server.waiting", reason=str(error))
             await asyncio.sleep(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform))
             continue
         return

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
+from dicomcast_runtime.logs import raised_at
 
 from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
@@ -141,7 +142,7 @@ class Source:
         except KafkaException as error:
             self._hand_over(Failed(_stop_error(error.args[0])))
         except Exception as error:  # a bug: it must end the process, not leave it without a Kafka thread
-            log.exception("kafka thread failed")
+            log.error("defect.found", error=type(error).__name__, where=raised_at(error))
             self._hand_over(Failed(DependencyError(f"the Kafka thread failed: {type(error).__name__}")))
         finally:
             self._letters.flush(5.0)
@@ -302,7 +303,7 @@ class Source:
             raise _stop_error(error)
         if error.code() in _REFUSED:
             raise BrokenContractError(f"Kafka refuses {self._topic} to this consumer: {error.name()}: {error.str()}")
-        log.warning("kafka", error=error.name())
+        log.warning("kafka.error", error=error.name())
 
 
 _REFUSED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)

@@ -49,7 +49,7 @@ def _partitions(config: Mapping[str, Any], topic: str) -> int:
         except KafkaException as error:
             _check(error.args[0], refused)
             if not waited:
-                log.warning("kafka is away; waiting", error=error.args[0].name())
+                log.warning("kafka.waiting", reason=error.args[0].name())
             waited = True
             time.sleep(0.5)
             continue

@@ -42,5 +42,5 @@ class Watchdog:
             looked_at_s = now_s
             for name, beat in self._beats.items():
                 if now_s - beat() > self._limit_s:
-                    log.critical("stuck: ending the process", what=name, silent_s=round(now_s - beat()))
+                    log.critical("watchdog.stuck", what=name, silent_s=round(now_s - beat()))
                     os._exit(ExitCode.WATCHDOG)

@@ -22,6 +22,7 @@ from typing import Protocol
 
 import structlog
 from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogError
+from dicomcast_runtime.logs import raised_at
 
 from .commits import Commits, CommitSink
 from .errors import RevokedError
@@ -155,7 +156,7 @@ class Worker:
                 self._end(task)
             case CommitAnswer(token=token, error=error):
                 if error is not None:
-                    log.warning("commit refused", error=error)
+                    log.warning("commit.refused", error=error)
                 self.commits.answer(token, error)
             case LetterAnswer(token=token, error=error):
                 future = self._letters.pop(token, None)
@@ -164,13 +165,13 @@ class Worker:
             case Assigned(partitions=partitions):
                 self._assign(partitions)
             case Revoked(partitions=partitions, drained=drained):
-                log.info("revoked", partitions=list(partitions))
+                log.info("partitions.revoked", partitions=list(partitions))
                 epochs = {p: e for p in partitions if (e := self._lanes.epoch(p)) is not None}
                 self._revoke_groups(partitions)
                 self._leave(partitions)
                 self._revocations.append(_Revocation(epochs, drained))
             case Lost(partitions=partitions):
-                log.warning("lost", partitions=list(partitions))
+                log.warning("partitions.lost", partitions=list(partitions))
                 for partition in partitions:
                     self._offsets.pop(self._lanes.epoch(partition) or 0, None)
                 self._revoke_groups(partitions)
@@ -180,7 +181,7 @@ class Worker:
                 self._fail(failure)
 
     def _assign(self, partitions: tuple[int, ...]) -> None:
-        log.info("assigned", partitions=list(partitions))
+        log.info("partitions.assigned", partitions=list(partitions))
         for partition in partitions:
             self._offsets[self._lanes.assign(partition)] = PartitionOffsets()
 
@@ -195,7 +196,7 @@ class Worker:
     def _bound_span(self, partition: int, epoch: int) -> None:
         span = self._offsets[epoch].span
         if partition not in self._held and span > self._limits.max_span:
-            log.warning("one event holds the partition's offset back", partition=partition, offsets=span)
+            log.warning("partition.held_back", partition=partition, offsets=span)
             self._held.add(partition)
             self._source.hold(partition)
         elif partition in self._held and partition not in self._stopped and span <= self._limits.max_span:
@@ -230,7 +231,7 @@ class Worker:
         elif failure is None:
             self._finish(group, task.result())
         elif not isinstance(failure, RevokedError | asyncio.CancelledError):
-            log.error("a task failed", error=type(failure).__name__, exc_info=failure)
+            log.error("defect.found", error=type(failure).__name__, where=raised_at(failure))
             self._fail(WatchdogError(f"a defect of dicomcast stopped it ({type(failure).__name__}); please report it"))
 
     def _finish(self, group: Group, fates: Counter[str]) -> None:
@@ -246,12 +247,12 @@ class Worker:
             self._source.release(group.partition, records=len(records), size=sum(r.size for r in records))
             self._bound_span(group.partition, group.epoch)
         if self._lanes.idle:
-            log.info("caught up", **dict(sorted(self.fates.items())))
+            log.info("consumer.caught_up", **dict(sorted(self.fates.items())))
 
     def _stop_partition(self, group: Group, error: BrokenContractError) -> None:
         if self._lanes.epoch(group.partition) != group.epoch:
             return
-        log.error("partition stopped", partition=group.partition, reason=str(error))
+        log.error("partition.stopped", partition=group.partition, reason=str(error))
         self._stopped[group.partition] = error
         self._lanes.stop(group.partition)
         self._held.add(group.partition)

@@ -179,7 +179,7 @@ class Bridge:
                 entries = [entry for page in pages for entry in page.entries]
                 cursor = Cursor(identity=identity, position=pages[-1].position, instance=self._instance)
                 await self._publish(entries, cursor)  # 5
-                _log.debug("published", events=len(entries), sequence=cursor.position.sequence)
+                _log.debug("transaction.committed", events=len(entries), sequence=cursor.position.sequence)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -1,14 +1,19 @@
-"""Logs: one line per change of state, key=value or JSON, on standard error. Never a data set or a response body."""
+"""Logs: one line per change of state, key=value or JSON, on standard error. Never a data set or a response body.
+
+An event's name is `area.event`; docs/log-events.md has them all.
+"""
 
 import logging
 import sys
+import traceback
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field
 
 from .settings import Section
 
-__all__ = ["LogSettings", "configure_logs"]
+__all__ = ["LogSettings", "configure_logs", "raised_at"]
 
 
 class LogSettings(Section):
@@ -47,3 +52,9 @@ def configure_logs(settings: LogSettings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
     )
+
+
+def raised_at(error: BaseException) -> str:
+    """`file:line` of an error that nobody expected: with its type all that may be told, its text may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"

@@ -67,13 +67,13 @@ def test_a_backlog_is_applied_and_the_lag_becomes_zero(line: Line, fhir: Running
         done(line, member)
         assert studies(fhir) == expected(20, 10)
         assert member.stop() == 0
-        assert "caught up" in member.text
+        assert "consumer.caught_up" in member.text
 
 
 def test_two_members_share_the_work_and_one_leaves(line: Line, fhir: RunningFhirServer) -> None:
     with line.consumer() as one, line.consumer() as two:
-        one.wait_for("event=assigned")
-        two.wait_for("event=assigned")
+        one.wait_for("event=partitions.assigned")
+        two.wait_for("event=partitions.assigned")
         produce(line, feed(20, 5))
         done(line, one)
         assert two.stop() == 0
@@ -104,7 +104,7 @@ def test_kill_9_between_the_write_and_the_commit_redoes_and_doubles_nothing(
 def test_a_member_thawed_after_its_session_does_not_write(line: Line, fhir: RunningFhirServer) -> None:
     """G2: frozen between read and write, it finds itself replaced when it must prove that it still owns it."""
     with line.consumer() as old:
-        old.wait_for("event=assigned")
+        old.wait_for("event=partitions.assigned")
         fhir.faults.hang(times=None, when=lambda seen: seen.path.endswith("_search"))
         produce(line, [create(1, "1.1", "1.1.1")])
         eventually(lambda: fhir.faults.hanging() > 0, running=old)
@@ -116,7 +116,7 @@ def test_a_member_thawed_after_its_session_does_not_write(line: Line, fhir: Runn
             done(line, new)
             fhir.journal.clear()
             old.process.send_signal(signal.SIGCONT)
-            old.wait_for("event=lost")
+            old.wait_for("event=partitions.lost")
             time.sleep(1)
             assert fhir.journal.writes() == []
             assert studies(fhir) == {}
@@ -124,10 +124,10 @@ def test_a_member_thawed_after_its_session_does_not_write(line: Line, fhir: Runn
 
 def test_fhir_down_nothing_is_lost_and_it_goes_on_by_itself(line: Line, fhir: RunningFhirServer) -> None:
     with line.consumer() as member:
-        member.wait_for("event=assigned")
+        member.wait_for("event=partitions.assigned")
         fhir.faults.answer(503, times=None, retry_after="1")
         produce(line, feed(6, 2))
-        member.wait_for("breaker open")
+        member.wait_for("breaker.opened")
         time.sleep(3)
         assert line.end_offsets(line.letters_topic) == dict.fromkeys(range(4), 0)
         fhir.faults.clear()

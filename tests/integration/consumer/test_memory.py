@@ -36,14 +36,14 @@ def test_a_backlog_of_90_mib_while_fhir_is_away_is_not_held_in_memory(kafka: str
     )
     line.create_topics()
     with line.consumer() as member:
-        member.wait_for("event=assigned")
+        member.wait_for("event=partitions.assigned")
         idle = resident(member)
         down = fhir.faults
         down.answer(503, times=None)
         long = "x" * 300_000
         events = [create(n, f"1.{n % 10}", f"1.{n % 10}.{n}", description=long) for n in range(1, 301)]
         produce(line, events, per_transaction=50)
-        member.wait_for("breaker open")
+        member.wait_for("breaker.opened")
         highest = 0
         for _ in range(40):
             highest = max(highest, resident(member))

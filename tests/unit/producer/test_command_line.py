@@ -1,6 +1,5 @@
 """Settings and command line: exit codes, one error for all that is wrong, and docs that name it all."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,16 +88,3 @@ def test_help_is_0() -> None:
 @pytest.mark.parametrize("code", [c for c in ExitCode if c not in (ExitCode.INPUT, ExitCode.WATCHDOG)])
 def test_every_exit_code_is_documented(code: ExitCode) -> None:
     assert f"| {code.value} |" in DOCS.read_text(encoding="utf-8")
-
-
-def test_every_log_line_is_documented() -> None:
-    source = DOCS.parents[1] / "producer" / "dicomcast_producer"
-    found = {
-        name
-        for path in source.glob("*.py")
-        for name in re.findall(r'_log\.\w+\(\s*f?"([^"]+)"', path.read_text(encoding="utf-8"))
-    }
-    names = {name.replace("{peer}", peer) for name in found for peer in ("feed", "kafka")}
-    assert len(names) > 8
-    docs = DOCS.read_text(encoding="utf-8")
-    assert [name for name in sorted(names) if f"`{name}`" not in docs] == []

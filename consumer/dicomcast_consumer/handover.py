@@ -30,9 +30,9 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """These partitions are ours from now on."""
+    """These partitions are ours from now on: partition → epoch, a number that no assignment before had."""
 
-    partitions: tuple[int, ...]
+    epochs: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ class Lanes:
     def __init__(self) -> None:
         self._partitions: OrderedDict[int, _Partition] = OrderedDict()
         self._in_flight: dict[bytes, Run] = {}
-        self._epochs = 0
 
     @property
     def assigned(self) -> tuple[int, ...]:
@@ -58,11 +57,9 @@ class Lanes:
         """Whether nothing waits and nothing is in flight."""
         return not self._in_flight and not any(owned.waiting for owned in self._partitions.values())
 
-    def assign(self, partition: int) -> int:
-        """A new assignment of the partition; returns its epoch."""
-        self._epochs += 1
-        self._partitions[partition] = _Partition(self._epochs)
-        return self._epochs
+    def assign(self, partition: int, epoch: int) -> None:
+        """A new assignment of the partition."""
+        self._partitions[partition] = _Partition(epoch)
 
     def revoke(self, partition: int) -> None:
         """Forgets what waits in the partition. Its runs in flight become orphans."""
@@ -119,6 +116,11 @@ class Lanes:
         until = owned.waiting[others[0]][0].offset if others else None
         run_length = sum(1 for record in owned.waiting[first] if until is None or record.offset < until)
         return (self._take(partition, first, max_records=min(max_records, run_length), max_bytes=max_bytes),)
+
+    def in_flight(self, epochs: Iterable[int]) -> bool:
+        """Whether runs of one of these assignments are in flight."""
+        wanted = set(epochs)
+        return any(run.epoch in wanted for run in self._in_flight.values())
 
     def finish(self, run: Run) -> bool:
         """Ends a run in flight; False when its assignment is over and its outcome must be ignored."""

@@ -27,7 +27,8 @@ from .metrics import ConsumerMetrics
 from .outbox import Outbox
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
-from .source import Bounds, Source
+from .room import Bounds
+from .source import Source
 from .topics import check_topics
 from .watchdog import Watchdog
 from .worker import Limits, Worker
@@ -77,9 +78,8 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         letters=DeadLetterProducer(
             topic=dead_letter_topic(settings.topic.name, consumer.group), config=_producer_config(settings)
         ),
-        bounds=Bounds(
-            max_records=consumer.max_waiting_records, max_bytes=consumer.max_waiting_bytes, drain_s=consumer.drain_s
-        ),
+        bounds=Bounds(max_records=consumer.max_waiting_records, max_bytes=consumer.max_waiting_bytes),
+        drain_s=consumer.drain_s,
         hand_over=hand_over,
         start=consumer.start,
     )

@@ -6,6 +6,7 @@ revoke callback. The loop gives it work through a queue (commit, dead letter, re
 """
 
 import collections
+import itertools
 import queue
 import threading
 import time
@@ -22,8 +23,9 @@ from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .kafka_record import record_of
 from .record import Record
+from .room import Bounds, Room
 
-__all__ = ["Bounds", "Source"]
+__all__ = ["Source"]
 
 log = structlog.get_logger("dicomcast.source")
 
@@ -45,21 +47,11 @@ _MOVING: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How much may wait in memory, per partition, and how long a drain may take."""
-
-    max_records: int = 2_000
-    max_bytes: int = 16 * 1024 * 1024
-    drain_s: float = 20.0
-
-
 @dataclass(slots=True)
-class _Held:
-    records: int = 0
-    size: int = 0
+class _Assignment:
+    epoch: int
+    room: Room
     paused: bool = False
-    on_hold: bool = False
     position: int | None = None
 
 
@@ -73,19 +65,25 @@ class Source:
         config: Mapping[str, Any],
         letters: DeadLetterProducer,
         bounds: Bounds,
+        drain_s: float,
         hand_over: Callable[[HandedOver], None],
         start: str = "earliest",
     ) -> None:
-        """`hand_over` is called in the thread and must not block. `start`: where a group without offsets begins."""
+        """`hand_over` is called in the thread and must not block. `start`: where a group without offsets begins.
+
+        `drain_s`: how long a revocation waits for the writes under way.
+        """
         self._topic = topic
         self._consumer = Consumer({**config, "on_commit": self._on_commit})
         self._letters = letters
         self._bounds = bounds
+        self._drain_s = drain_s
         self._hand_over = hand_over
         self._start = start
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._commits: collections.deque[int] = collections.deque()
-        self._held: dict[int, _Held] = {}
+        self._owned: dict[int, _Assignment] = {}
+        self._epochs = itertools.count(1)
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self.polled_at_s = time.monotonic()
@@ -106,17 +104,26 @@ class Source:
         answer = lambda error: self._hand_over(LetterAnswer(token, error))  # noqa: E731
         self._commands.put(lambda: self._letters.send(letter, answer))
 
-    def release(self, partition: int, *, records: int, size: int) -> None:
-        """Gives back room: these records of the partition are finished or forgotten."""
-        self._commands.put(lambda: self._release(partition, records, size))
+    def release(self, partition: int, epoch: int, *, records: int, size: int) -> None:
+        """Gives back room: these records of the assignment are finished."""
+        self._change_room(partition, epoch, lambda room: room.give_back(records=records, size=size))
 
-    def hold(self, partition: int) -> None:
+    def hold(self, partition: int, epoch: int) -> None:
         """Fetches nothing more of the partition until `resume`."""
-        self._commands.put(lambda: self._hold(partition))
+        self._change_room(partition, epoch, Room.hold)
 
-    def resume(self, partition: int) -> None:
+    def resume(self, partition: int, epoch: int) -> None:
         """Ends `hold`."""
-        self._commands.put(lambda: self._resume(partition))
+        self._change_room(partition, epoch, Room.resume)
+
+    def _change_room(self, partition: int, epoch: int, change: Callable[[Room], None]) -> None:
+        def command() -> None:
+            owned = self._owned.get(partition)
+            if owned is not None and owned.epoch == epoch:  # else it was meant for an assignment that is over
+                change(owned.room)
+                self._throttle(partition, owned)
+
+        self._commands.put(command)
 
     def close(self, timeout_s: float) -> bool:
         """Leaves the group and ends the thread; False when it did not end in time."""
@@ -170,55 +177,26 @@ class Source:
     def _hand_over_positions(self, by_partition: Mapping[int, list[Record]]) -> None:
         # position() is asked here, right after the poll, and travels with that poll's records: asked later it would
         # count records that are still on their way to the loop.
-        if not self._held:
+        if not self._owned:
             return
-        for place in self._consumer.position([TopicPartition(self._topic, p) for p in self._held]):
-            held = self._held[place.partition]
+        for place in self._consumer.position([TopicPartition(self._topic, p) for p in self._owned]):
+            owned = self._owned[place.partition]
             records = tuple(by_partition.get(place.partition, ()))
             position = place.offset if place.offset >= 0 else None
-            if not records and position == held.position:
+            if not records and position == owned.position:
                 continue
-            held.position = position
-            held.records += len(records)
-            held.size += sum(record.size for record in records)
+            owned.position = position
+            owned.room.take(records=len(records), size=sum(record.size for record in records))
             self._hand_over(Received(partition=place.partition, records=records, position=position))
-            self._throttle(place.partition, held)
+            self._throttle(place.partition, owned)
 
-    def _throttle(self, partition: int, held: _Held) -> None:
-        bounds, here = self._bounds, [TopicPartition(self._topic, partition)]
-        if not held.paused and (held.records >= bounds.max_records or held.size >= bounds.max_bytes):
-            self._consumer.pause(here)
-            held.paused = True
-        elif (
-            held.paused
-            and not held.on_hold
-            and held.records <= bounds.max_records // 2
-            and held.size <= bounds.max_bytes // 2
-        ):
-            self._consumer.resume(here)
-            held.paused = False
-
-    def _release(self, partition: int, records: int, size: int) -> None:
-        held = self._held.get(partition)
-        if held is not None:
-            held.records -= records
-            held.size -= size
-            self._throttle(partition, held)
-
-    def _hold(self, partition: int) -> None:
-        held = self._held.get(partition)
-        if held is not None:
-            self._consumer.pause([TopicPartition(self._topic, partition)])
-            held.paused = held.on_hold = True
-
-    def _resume(self, partition: int) -> None:
-        held = self._held.get(partition)
-        if held is not None:
-            held.on_hold = False
-            self._throttle(partition, held)
+    def _throttle(self, partition: int, owned: _Assignment) -> None:
+        if owned.room.closed != owned.paused:
+            owned.paused = owned.room.closed
+            (self._consumer.pause if owned.paused else self._consumer.resume)([TopicPartition(self._topic, partition)])
 
     def _commit(self, token: int, offsets: Mapping[int, int]) -> None:
-        owned = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items() if p in self._held]
+        owned = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items() if p in self._owned]
         if len(owned) < len(offsets):
             self._hand_over(CommitAnswer(token, "a partition is not assigned any more"))
             return
@@ -247,9 +225,9 @@ class Source:
                 begin.offset = self._first_offset(consumer, place)
                 first.append(begin)
             begins.append(begin)
-            self._held[place.partition] = _Held()
+            self._owned[place.partition] = _Assignment(next(self._epochs), Room(self._bounds))
         consumer.incremental_assign(begins)
-        self._hand_over(Assigned(tuple(place.partition for place in begins)))
+        self._hand_over(Assigned({place.partition: self._owned[place.partition].epoch for place in begins}))
         if first:
             # Written down at once: a group with an offset never again begins at the earliest one by itself.
             consumer.commit(offsets=first, asynchronous=True)
@@ -269,7 +247,7 @@ class Source:
             answered.set()
 
         self._hand_over(Revoked(partitions, drained))
-        deadline_s = time.monotonic() + self._bounds.drain_s
+        deadline_s = time.monotonic() + self._drain_s
         while not answered.wait(_POLL_S) and time.monotonic() < deadline_s:
             self._serve_commands()  # a write in flight may need its dead letter acknowledged
             self._letters.poll()
@@ -285,7 +263,7 @@ class Source:
 
     def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         for place in places:
-            self._held.pop(place.partition, None)
+            self._owned.pop(place.partition, None)
         consumer.incremental_unassign(places)
 
     def _check(self, error: KafkaError, partition: int | None) -> None:

@@ -8,15 +8,16 @@ All state lives here and is touched only here. `run` goes round:
 
     1. take      what the Kafka thread handed over and what tasks ended with, in the order it happened
     2. dispatch  runs to tasks, up to max_in_flight
-    3. commit    the lowest unfinished offset of every partition
-    4. answer    a revocation once nothing of its partitions is in flight
+    3. throttle  partitions of which nothing more is to be fetched now
+    4. commit    the lowest unfinished offset of every partition
+    5. answer    a revocation once nothing of its partitions is in flight
 """
 
 import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,12 +25,12 @@ import structlog
 from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogError
 from dicomcast_runtime.logs import raised_at
 
+from .assignments import Assignments
 from .commits import Commits, CommitSink
 from .errors import RevokedError
 from .group import ApplyGroup, Group
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
-from .lanes import Lanes, Run
-from .offsets import PartitionOffsets
+from .lanes import Run
 
 __all__ = ["KafkaSource", "Limits", "Worker"]
 
@@ -52,13 +53,13 @@ class Limits:
 class KafkaSource(CommitSink, Protocol):
     """What the loop asks of the Kafka thread."""
 
-    def release(self, partition: int, *, records: int, size: int) -> None:
-        """Gives back room in memory."""
+    def release(self, partition: int, epoch: int, *, records: int, size: int) -> None:
+        """Gives back room in memory. Like the others, without effect when the assignment of this epoch is over."""
 
-    def hold(self, partition: int) -> None:
+    def hold(self, partition: int, epoch: int) -> None:
         """Fetches nothing more of the partition until `resume`."""
 
-    def resume(self, partition: int) -> None:
+    def resume(self, partition: int, epoch: int) -> None:
         """Ends `hold`."""
 
 
@@ -81,19 +82,18 @@ class Worker:
         self._source = source
         self._limits = limits
         self._inbox: asyncio.Queue[HandedOver | _Ended | None] = asyncio.Queue()
-        self._lanes = Lanes()
-        self._offsets: dict[int, PartitionOffsets] = {}  # by epoch
+        self._owned = Assignments(max_span=limits.max_span)
         self._groups: dict[asyncio.Task[Counter[str]], Group] = {}
         self._revocations: list[_Revocation] = []
         self._stopped: dict[int, StopError] = {}
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}  # partition → epoch
         self._letters: dict[int, asyncio.Future[str | None]] = {}
         self._commit_at_s = 0.0
         self._uncommitted = 0
         self._stopping = False
         self._error: StopError | None = None
         self._kafka_gone = False
-        self.commits = Commits(sink=source, offsets=self._committable)
+        self.commits = Commits(sink=source, offsets=self._owned.committable)
         self.fates: Counter[str] = Counter()
         """What became of the events so far, by name."""
         self.beat_at_s = time.monotonic()
@@ -106,7 +106,7 @@ class Worker:
     def stop(self) -> None:
         """Begins the drain: nothing new is dispatched, writes under way end, then `run` returns."""
         self._stopping = True
-        self._revoke_groups(self._lanes.assigned)
+        self._revoke_groups(self._owned.assigned)
         self._inbox.put_nowait(None)
 
     async def run(self, apply: ApplyGroup) -> None:
@@ -114,6 +114,7 @@ class Worker:
         while not (self._stopping and not self._groups):
             await self._take()
             self._dispatch(apply)
+            self._throttle()
             self._commit_when_due()
             self._answer_drained()
         await self._last_commit()
@@ -150,8 +151,8 @@ class Worker:
 
     def _note(self, item: HandedOver | _Ended | None) -> None:
         match item:
-            case Received():
-                self._receive(item)
+            case Received(partition=partition, records=records, position=position):
+                self._owned.receive(partition, records, position=position)
             case _Ended(task=task):
                 self._end(task)
             case CommitAnswer(token=token, error=error):
@@ -162,55 +163,28 @@ class Worker:
                 future = self._letters.pop(token, None)
                 if future is not None and not future.done():
                     future.set_result(error)
-            case Assigned(partitions=partitions):
-                self._assign(partitions)
+            case Assigned(epochs=epochs):
+                log.info("partitions.assigned", partitions=list(epochs))
+                self._owned.assign(epochs)
             case Revoked(partitions=partitions, drained=drained):
                 log.info("partitions.revoked", partitions=list(partitions))
-                epochs = {p: e for p in partitions if (e := self._lanes.epoch(p)) is not None}
-                self._revoke_groups(partitions)
+                self._revocations.append(_Revocation(self._owned.revoke(partitions), drained))
                 self._leave(partitions)
-                self._revocations.append(_Revocation(epochs, drained))
             case Lost(partitions=partitions):
                 log.warning("partitions.lost", partitions=list(partitions))
-                for partition in partitions:
-                    self._offsets.pop(self._lanes.epoch(partition) or 0, None)
-                self._revoke_groups(partitions)
+                self._owned.lose(partitions)
                 self._leave(partitions)
             case Failed(error=failure):
                 self._kafka_gone = True
                 self._fail(failure)
 
-    def _assign(self, partitions: tuple[int, ...]) -> None:
-        log.info("partitions.assigned", partitions=list(partitions))
+    def _leave(self, partitions: Iterable[int]) -> None:
+        self._revoke_groups(partitions)
         for partition in partitions:
-            self._offsets[self._lanes.assign(partition)] = PartitionOffsets()
-
-    def _receive(self, item: Received) -> None:
-        epoch = self._lanes.epoch(item.partition)
-        if epoch is None:
-            return
-        self._offsets[epoch].receive((record.offset for record in item.records), position=item.position)
-        self._lanes.receive(item.partition, item.records)
-        self._bound_span(item.partition, epoch)
-
-    def _bound_span(self, partition: int, epoch: int) -> None:
-        span = self._offsets[epoch].span
-        if partition not in self._held and span > self._limits.max_span:
-            log.warning("partition.held_back", partition=partition, offsets=span)
-            self._held.add(partition)
-            self._source.hold(partition)
-        elif partition in self._held and partition not in self._stopped and span <= self._limits.max_span:
-            self._held.discard(partition)
-            self._source.resume(partition)
-
-    def _leave(self, partitions: tuple[int, ...]) -> None:
-        for partition in partitions:
-            self._lanes.revoke(partition)
             self._stopped.pop(partition, None)
-            self._held.discard(partition)
             self.commits.forget(partition)
 
-    def _revoke_groups(self, partitions: tuple[int, ...]) -> None:
+    def _revoke_groups(self, partitions: Iterable[int]) -> None:
         for task, group in self._groups.items():
             if group.partition in partitions:
                 group.revoked = True
@@ -221,43 +195,34 @@ class Worker:
 
     def _end(self, task: "asyncio.Task[Counter[str]]") -> None:
         group = self._groups.pop(task)
-        for run in group.runs:
-            self._lanes.finish(run)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        counted = [self._owned.end(run, finished=failure is None) for run in group.runs]
         if isinstance(failure, BrokenContractError):
             self._stop_partition(group, failure)
         elif isinstance(failure, StopError):
             self._fail(failure)
         elif failure is None:
-            self._finish(group, task.result())
+            if all(counted):  # else it is a late completion of an assignment that is over
+                self._finish(group, task.result())
         elif not isinstance(failure, RevokedError | asyncio.CancelledError):
             log.error("defect.found", error=type(failure).__name__, where=raised_at(failure))
             self._fail(WatchdogError(f"a defect of dicomcast stopped it ({type(failure).__name__}); please report it"))
 
     def _finish(self, group: Group, fates: Counter[str]) -> None:
-        offsets = self._offsets.get(group.epoch)
-        if offsets is None:
-            return  # a late completion of an assignment that is over
         self.fates += fates
-        records = [record for run in group.runs for record in run.records]
-        for record in records:
-            offsets.finish(record.offset)
-        self._uncommitted += len(records)
-        if self._lanes.epoch(group.partition) == group.epoch:
-            self._source.release(group.partition, records=len(records), size=sum(r.size for r in records))
-            self._bound_span(group.partition, group.epoch)
-        if self._lanes.idle:
+        records = sum(len(run.records) for run in group.runs)
+        self._uncommitted += records
+        self._source.release(group.partition, group.epoch, records=records, size=sum(run.size for run in group.runs))
+        if self._owned.idle:
             log.info("consumer.caught_up", **dict(sorted(self.fates.items())))
 
     def _stop_partition(self, group: Group, error: BrokenContractError) -> None:
-        if self._lanes.epoch(group.partition) != group.epoch:
+        if not self._owned.owns(group.runs[0]):
             return
         log.error("partition.stopped", partition=group.partition, reason=str(error))
         self._stopped[group.partition] = error
-        self._lanes.stop(group.partition)
-        self._held.add(group.partition)
-        self._source.hold(group.partition)
-        if set(self._stopped) == set(self._lanes.assigned):
+        self._owned.stop(group.partition)
+        if set(self._stopped) == set(self._owned.assigned):
             self._fail(error)
 
     def _fail(self, error: StopError) -> None:
@@ -280,18 +245,22 @@ class Worker:
     def _pick(self) -> tuple[Run, ...]:
         limits = self._limits
         if limits.max_in_flight == 1:
-            return self._lanes.pick_in_order(max_records=limits.max_records, max_bytes=limits.max_bytes)
-        return self._lanes.pick(max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes)
+            return self._owned.pick_in_order(max_records=limits.max_records, max_bytes=limits.max_bytes)
+        return self._owned.pick(max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes)
 
-    # --- 3. commit ---
+    # --- 3. throttle ---
 
-    def _committable(self) -> Mapping[int, int]:
-        offsets: dict[int, int] = {}
-        for partition in self._lanes.assigned:
-            offset = self._offsets[self._lanes.epoch(partition) or 0].committable()
-            if offset is not None:
-                offsets[partition] = offset
-        return offsets
+    def _throttle(self) -> None:
+        held = self._owned.held
+        for partition, epoch in held.items() - self._held.items():
+            if partition not in self._stopped:
+                log.warning("partition.held_back", partition=partition, offsets=self._owned.span(partition))
+            self._source.hold(partition, epoch)
+        for partition, epoch in self._held.items() - held.items():
+            self._source.resume(partition, epoch)
+        self._held = held
+
+    # --- 4. commit ---
 
     def _commit_when_due(self) -> None:
         now_s = time.monotonic()
@@ -309,12 +278,11 @@ class Worker:
             await self._take()
             self._answer_drained()
 
-    # --- 4. answer ---
+    # --- 5. answer ---
 
     def _answer_drained(self) -> None:
         for revocation in list(self._revocations):
-            if any(group.epoch in revocation.epochs.values() for group in self._groups.values()):
-                continue
-            self._revocations.remove(revocation)
-            last = {p: self._offsets.pop(epoch).committable() for p, epoch in revocation.epochs.items()}
-            revocation.drained({p: offset for p, offset in last.items() if offset is not None})
+            offsets = self._owned.drained(revocation.epochs)
+            if offsets is not None:
+                self._revocations.remove(revocation)
+                revocation.drained(offsets)

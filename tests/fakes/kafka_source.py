@@ -1,6 +1,7 @@
 """Plays the Kafka thread and its broker to a Worker: one topic in memory, one group, no network."""
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 
 from dicomcast_consumer.dead_letter import Letter
@@ -26,6 +27,7 @@ class FakeSource:
         self.refused = 0
         self.worker = Worker(source=self, limits=limits or Limits(commit_every_s=0.02))
         self._read: dict[int, int] = {}
+        self._epochs = itertools.count(1)
 
     # --- what the broker does ---
 
@@ -39,7 +41,7 @@ class FakeSource:
         """Gives partitions to the member, from the committed offset on."""
         for partition in partitions:
             self._read[partition] = self.committed.get(partition, 0)
-        self.worker.hand_over(Assigned(partitions))
+        self.worker.hand_over(Assigned({partition: next(self._epochs) for partition in partitions}))
         self._deliver()
 
     async def revoke(self, *partitions: int) -> Mapping[int, int]:
@@ -88,11 +90,11 @@ class FakeSource:
             self.letters.append(letter)
         asyncio.get_running_loop().call_soon(self.worker.hand_over, LetterAnswer(token, error))
 
-    def release(self, partition: int, *, records: int, size: int) -> None:
+    def release(self, partition: int, epoch: int, *, records: int, size: int) -> None:
         pass
 
-    def hold(self, partition: int) -> None:
+    def hold(self, partition: int, epoch: int) -> None:
         self.held.add(partition)
 
-    def resume(self, partition: int) -> None:
+    def resume(self, partition: int, epoch: int) -> None:
         self.held.discard(partition)

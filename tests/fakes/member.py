@@ -72,12 +72,16 @@ async def running_member(
     partitions: int = 1,
     assign: bool = True,
     stuck_after_s: float = 900.0,
+    timeout_s: float = 60.0,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     source = FakeSource(limits=limits, partitions=partitions)
     options = options or MappingOptions()
     metrics = ConsumerMetrics()
-    async with httpx.AsyncClient(base_url=base_url + "/") as fhir, httpx.AsyncClient(base_url=dicomweb + "/") as dicom:
+    async with (
+        httpx.AsyncClient(base_url=base_url + "/", timeout=timeout_s) as fhir,
+        httpx.AsyncClient(base_url=dicomweb + "/") as dicom,
+    ):
         profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
         feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
         applier = StudyApplier(

@@ -23,8 +23,8 @@ MAY_IMPORT = {
 }
 # Pure: values in, values out.
 PURE = (
-    *("mapping", "mapping_options", "plan", "bundle", "lanes", "offsets", "breaker", "replay_plan"),
-    *("dlq", "dlq_verdict"),
+    *("mapping", "mapping_options", "plan", "bundle", "assignments", "lanes", "offsets", "room", "breaker"),
+    *("rejection_guard", "replay_plan", "dlq", "dlq_verdict"),
 )
 IMPURE_IMPORTS = {"confluent_kafka", "httpx", "structlog", "os", "time", "socket", "asyncio", "threading", "logging"}
 

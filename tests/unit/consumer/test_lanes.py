@@ -20,8 +20,8 @@ def offsets(runs: Sequence[Run]) -> list[list[int]]:
 
 def assigned(*partitions: int) -> Lanes:
     lanes = Lanes()
-    for partition in partitions:
-        lanes.assign(partition)
+    for epoch, partition in enumerate(partitions):
+        lanes.assign(partition, epoch)
     return lanes
 
 
@@ -77,7 +77,7 @@ def test_an_orphan_blocks_its_study_until_it_ends() -> None:
     orphan, other = pick(lanes)
     lanes.finish(other)
     lanes.revoke(0)
-    lanes.assign(0)
+    lanes.assign(0, 7)
     lanes.receive(0, [record(0, b"a"), record(1, b"b")])
     assert offsets(pick(lanes)) == [[1]]
     assert not lanes.finish(orphan)

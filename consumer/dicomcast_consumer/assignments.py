@@ -1,0 +1,121 @@
+"""What this member owns: the lanes and offsets of every assignment, as one value. Pure.
+
+An assignment is one stay of a partition with this member; its epoch numbers it. It begins with `assign` and ends with
+`revoke` (what is in flight may still finish, then its last offset is committed) or with `lose` (nothing of it counts).
+An outcome that comes after that changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from .lanes import Lanes, Run
+from .offsets import PartitionOffsets
+from .record import Record
+
+__all__ = ["Assignments"]
+
+
+class Assignments:
+    """All assignments of one member: what may be applied, what may be committed, what must not be fetched now."""
+
+    def __init__(self, *, max_span: int) -> None:
+        """`max_span`: offsets between the lowest unfinished and the highest received record of a partition."""
+        self._max_span = max_span
+        self._lanes = Lanes()
+        self._offsets: dict[int, PartitionOffsets] = {}  # by epoch; of revoked assignments until they are drained
+        self._stopped: set[int] = set()  # epochs
+
+    @property
+    def assigned(self) -> tuple[int, ...]:
+        """The partitions, ascending."""
+        return self._lanes.assigned
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is in flight."""
+        return self._lanes.idle
+
+    @property
+    def held(self) -> dict[int, int]:
+        """Partition → epoch of those of which nothing more is to be fetched: stopped, or their span is too long."""
+        epochs = self._epochs(self.assigned)
+        return {p: e for p, e in epochs.items() if e in self._stopped or self._offsets[e].span > self._max_span}
+
+    def owns(self, run: Run) -> bool:
+        """Whether the run's assignment still stands."""
+        return self._lanes.epoch(run.partition) == run.epoch
+
+    def span(self, partition: int) -> int:
+        """Offsets that a restart would read again, of an assigned partition."""
+        return self._offsets[self._epochs((partition,))[partition]].span
+
+    def assign(self, epochs: Mapping[int, int]) -> None:
+        """New assignments: partition → epoch, higher than every one before."""
+        for partition, epoch in epochs.items():
+            self._lanes.assign(partition, epoch)
+            self._offsets[epoch] = PartitionOffsets()
+
+    def receive(self, partition: int, records: Iterable[Record], *, position: int | None) -> None:
+        """Queues records in offset order, and the consumer's position after them; ignored when it is not assigned."""
+        epoch = self._lanes.epoch(partition)
+        if epoch is None:
+            return
+        records = tuple(records)
+        self._offsets[epoch].receive((record.offset for record in records), position=position)
+        self._lanes.receive(partition, records)
+
+    def pick(self, *, max_runs: int, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+        """See Lanes.pick."""
+        return self._lanes.pick(max_runs=max_runs, max_records=max_records, max_bytes=max_bytes)
+
+    def pick_in_order(self, *, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+        """See Lanes.pick_in_order."""
+        return self._lanes.pick_in_order(max_records=max_records, max_bytes=max_bytes)
+
+    def end(self, run: Run, *, finished: bool) -> bool:
+        """Ends a run in flight. `finished`: each of its records is in FHIR, without effect, or an acknowledged letter.
+
+        Returns whether that counted: False also when the assignment is over and drained, or lost.
+        """
+        self._lanes.finish(run)
+        offsets = self._offsets.get(run.epoch)
+        if not finished or offsets is None:
+            return False
+        for record in run.records:
+            offsets.finish(record.offset)
+        return True
+
+    def stop(self, partition: int) -> None:
+        """Picks nothing more of the partition in this assignment."""
+        self._lanes.stop(partition)
+        self._stopped.update(self._epochs((partition,)).values())
+
+    def revoke(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Ends assignments and forgets what waits in them; returns their epochs, for `drained`."""
+        epochs = self._epochs(partitions)
+        for partition in epochs:
+            self._lanes.revoke(partition)
+        return epochs
+
+    def drained(self, epochs: Mapping[int, int]) -> dict[int, int] | None:
+        """The offsets to commit last for revoked assignments; None while runs of theirs are in flight."""
+        if self._lanes.in_flight(epochs.values()):
+            return None
+        last = {partition: self._forget(epoch) for partition, epoch in epochs.items()}
+        return {partition: offset for partition, offset in last.items() if offset is not None}
+
+    def lose(self, partitions: Iterable[int]) -> None:
+        """Ends assignments of which nothing may be committed any more."""
+        for epoch in self.revoke(partitions).values():
+            self._forget(epoch)
+
+    def committable(self) -> dict[int, int]:
+        """Partition → offset that may be committed now, where there is one."""
+        offsets = {p: self._offsets[epoch].committable() for p, epoch in self._epochs(self.assigned).items()}
+        return {partition: offset for partition, offset in offsets.items() if offset is not None}
+
+    def _epochs(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {p: epoch for p in partitions if (epoch := self._lanes.epoch(p)) is not None}
+
+    def _forget(self, epoch: int) -> int | None:
+        self._stopped.discard(epoch)
+        return self._offsets.pop(epoch).committable()

@@ -1,0 +1,341 @@
+"""The pure core of a member under a state machine: lanes, offsets, folding and room, between a broker and a FHIR server
+of a few lines each, with everything that may happen to an assignment, in any order.
+
+A run in flight outlives its assignment, as a request on the wire does: it then writes only if nobody else wrote to its
+study since it was read (If-Match), and its outcome must not count.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dicomcast_consumer.assignments import Assignments
+from dicomcast_consumer.lanes import Run
+from dicomcast_consumer.mapping import InstanceChange, Kind, Mark, fold
+from dicomcast_consumer.record import Record
+from dicomcast_consumer.room import Bounds, Room
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+PARTITIONS = (0, 1)
+MAX_SPAN = 30
+BOUNDS = Bounds(max_records=8, max_bytes=100_000)
+FETCH = 5
+GAP = 3
+partitions = st.sampled_from(PARTITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a record says; a bad one is rejected whenever it is applied."""
+
+    instance: str
+    kind: Kind
+    bad: bool
+
+
+def record(partition: int, offset: int, study: int, event: Event) -> Record:
+    key, value = b"%d.%d" % (partition, study), f"{event.instance} {event.kind.name} {event.bad:d}".encode()
+    return Record(topic="t", partition=partition, offset=offset, key=key, value=value, headers=(), timestamp_ms=0)
+
+
+def event_of(one: Record) -> Event:
+    instance, kind, bad = (one.value or b"").decode().split()
+    return Event(instance, Kind[kind], bad == "1")
+
+
+def change_of(one: Record) -> InstanceChange:
+    event, mark = event_of(one), Mark(feed="f", timestamp=datetime(2026, 1, 1, tzinfo=UTC), sequence=one.offset)
+    uids = {"study_instance_uid": one.lane.decode(), "series_instance_uid": "1", "sop_instance_uid": event.instance}
+    return InstanceChange(mark=mark, kind=event.kind, **uids)
+
+
+@dataclass(slots=True)
+class Log:
+    """One partition at the broker. Offsets without a record are transaction markers."""
+
+    records: list[Record] = field(default_factory=list)
+    end: int = 0
+    committed: int = 0
+
+
+@dataclass(slots=True)
+class Stay:
+    """One assignment, as the Kafka thread and this model see it."""
+
+    epoch: int
+    begun: int
+    position: int
+    room: Room = field(default_factory=lambda: Room(BOUNDS))
+    received: list[int] = field(default_factory=list)
+    unfinished: set[int] = field(default_factory=set)
+    picked: dict[bytes, int] = field(default_factory=dict)
+    committable: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A run on its way, and the version of its study that it has read."""
+
+    run: Run
+    version: int
+    written: bool = False
+
+
+class Core(RuleBasedStateMachine):
+    """One member; while a partition is not its own, others may go on there."""
+
+    @initialize(strict=st.booleans())
+    def begin(self, strict: bool) -> None:
+        self.strict = strict  # max_in_flight=1
+        self.logs = {p: Log() for p in PARTITIONS}
+        self.fhir: dict[bytes, set[str]] = {}
+        self.versions: dict[bytes, int] = {}
+        self.settled: set[tuple[int, int]] = set()
+        self.epochs = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.core = Assignments(max_span=MAX_SPAN)
+        self.stays: dict[int, Stay] = {}
+        self.flights: list[Flight] = []
+        self.draining: list[dict[int, int]] = []
+
+    # --- the broker ---
+
+    @rule(
+        partition=partitions,
+        study=st.integers(0, 2),
+        instance=st.sampled_from("ab"),
+        kind=st.sampled_from([Kind.UPSERT, Kind.UPSERT, Kind.REMOVE, Kind.SKIP]),
+        bad=st.sampled_from([False, False, False, True]),
+        gap=st.integers(0, GAP),
+    )
+    def produce(self, partition: int, study: int, instance: str, kind: Kind, bad: bool, gap: int) -> None:
+        log = self.logs[partition]
+        event = Event(instance, kind, bad and kind is not Kind.SKIP)
+        log.records.append(record(partition, log.end, study, event))
+        log.end += 1 + gap
+
+    @rule(partition=partitions)
+    def assign(self, partition: int) -> None:
+        if partition in self.stays or any(partition in epochs for epochs in self.draining):
+            return
+        self.epochs += 1
+        begun = self.logs[partition].committed
+        self.stays[partition] = Stay(self.epochs, begun, begun)
+        self.core.assign({partition: self.epochs})
+
+    @rule(partition=partitions, count=st.integers(0, FETCH))
+    def receive(self, partition: int, count: int) -> None:
+        """What a poll brings, unless the partition is paused; then the position moves on at most over markers."""
+        stay, log = self.stays.get(partition), self.logs[partition]
+        if stay is None or stay.room.closed or partition in self.core.held:
+            return
+        waiting = [one for one in log.records if one.offset >= stay.position]
+        taken, rest = waiting[:count], waiting[count:]
+        stay.position = rest[0].offset if rest else log.end
+        stay.received += [one.offset for one in taken]
+        stay.unfinished |= {one.offset for one in taken}
+        stay.room.take(records=len(taken), size=sum(one.size for one in taken))
+        self.core.receive(partition, taken, position=stay.position)
+
+    @rule(partition=partitions)
+    def revoke(self, partition: int) -> None:
+        if self.stays.pop(partition, None) is not None:
+            self.draining.append(self.core.revoke([partition]))
+            self.drain()
+
+    @rule(partition=partitions)
+    def lose(self, partition: int) -> None:
+        if self.stays.pop(partition, None) is not None:
+            self.core.lose([partition])
+
+    @rule()
+    def give_up_draining(self) -> None:
+        """The Kafka thread's deadline: the partition goes without a last commit."""
+        self.late = [*getattr(self, "late", []), *self.draining]
+        self.draining = []
+
+    @rule(partition=partitions, count=st.integers(1, 5))
+    def another_owner(self, partition: int, count: int) -> None:
+        """While the partition is not ours, another member applies records and commits."""
+        log = self.logs[partition]
+        if partition in self.stays or any(partition in epochs for epochs in self.draining):
+            return
+        for one in [one for one in log.records if one.offset >= log.committed][:count]:
+            self.write([one])
+            self.settled.add((partition, one.offset))
+            log.committed = one.offset + 1
+
+    @rule()
+    def crash(self) -> None:
+        self.restart()
+
+    # --- the member ---
+
+    @rule(max_runs=st.integers(1, 3), max_records=st.integers(1, 4))
+    def pick(self, max_runs: int, max_records: int) -> None:
+        if not self.strict:
+            runs = self.core.pick(max_runs=max_runs, max_records=max_records, max_bytes=10**6)
+        elif not self.flights:
+            runs = self.core.pick_in_order(max_records=max_records, max_bytes=10**6)
+        else:
+            return
+        for run in runs:
+            self.check_order(run)
+            self.flights.append(Flight(run, self.versions.get(run.lane, 0)))
+
+    def check_order(self, run: Run) -> None:
+        """A run is the study's next records; in strict order the partition's next records."""
+        stay = self.stays[run.partition]
+        assert run.epoch == stay.epoch
+        assert run.lane not in {flight.run.lane for flight in self.flights}
+        offsets = [one.offset for one in run.records]
+        after = max(stay.picked.values(), default=-1) if self.strict else stay.picked.get(run.lane, -1)
+        following = [
+            one.offset
+            for one in self.logs[run.partition].records
+            if one.offset in stay.received and one.offset > after and (self.strict or one.lane == run.lane)
+        ]
+        assert offsets == following[: len(offsets)]
+        stay.picked[run.lane] = offsets[-1]
+
+    @precondition(lambda self: self.flights)
+    @rule(data=st.data(), acknowledged=st.booleans())
+    def finish(self, data: st.DataObject, acknowledged: bool) -> None:
+        """A write is answered. What was rejected needs the broker's acknowledgement of its letter, too."""
+        flight = data.draw(st.sampled_from(self.flights))
+        if not flight.written:
+            if flight.version != self.versions.get(flight.run.lane, 0):
+                self.conflict(flight)
+                return
+            self.write(flight.run.records)
+            flight.written = True
+            flight.version = self.versions[flight.run.lane]
+        if acknowledged or not any(event_of(one).bad for one in flight.run.records):
+            self.settled |= {(flight.run.partition, one.offset) for one in flight.run.records}
+            self.end(flight, finished=True)
+
+    def conflict(self, flight: Flight) -> None:
+        """Read again, if the partition can still be proven to be ours; else the task ends."""
+        if self.core.owns(flight.run):
+            flight.version = self.versions[flight.run.lane]
+        else:
+            self.end(flight, finished=False)
+
+    @precondition(lambda self: self.flights)
+    @rule(data=st.data())
+    def cut(self, data: st.DataObject) -> None:
+        """A task of an assignment that is over ends without a write."""
+        flight = data.draw(st.sampled_from(self.flights))
+        if not self.core.owns(flight.run):
+            self.end(flight, finished=False)
+
+    def end(self, flight: Flight, *, finished: bool) -> None:
+        run, before = flight.run, self.core.committable()
+        self.flights.remove(flight)
+        owned, draining = self.core.owns(run), any(run.epoch in e.values() for e in self.pending())
+        counted = self.core.end(run, finished=finished)
+        assert counted == (finished and (owned or draining))
+        if counted and owned:
+            stay = self.stays[run.partition]
+            stay.unfinished -= {one.offset for one in run.records}
+            stay.room.give_back(records=len(run.records), size=run.size)
+        if not owned:
+            assert self.core.committable() == before  # a late completion moves nothing
+        self.drain()
+
+    def pending(self) -> Iterator[dict[int, int]]:
+        yield from self.draining
+        yield from getattr(self, "late", [])
+
+    def drain(self) -> None:
+        for epochs in list(self.pending()):
+            offsets = self.core.drained(epochs)
+            busy = any(flight.run.epoch in epochs.values() for flight in self.flights)
+            assert (offsets is None) == busy
+            if offsets is not None and epochs in self.draining:
+                self.draining.remove(epochs)
+                self.commit(offsets)
+            elif offsets is not None:
+                self.late.remove(epochs)  # nobody waits for it any more
+
+    @rule()
+    def commit_now(self) -> None:
+        offsets = self.core.committable()
+        assert set(offsets) <= set(self.stays)
+        self.commit(offsets)
+
+    def commit(self, offsets: dict[int, int]) -> None:
+        """G3, at the broker: everything before a committed offset is in FHIR or an acknowledged letter."""
+        for partition, offset in offsets.items():
+            self.logs[partition].committed = offset
+            before = {(partition, one.offset) for one in self.logs[partition].records if one.offset < offset}
+            assert before <= self.settled
+
+    # --- the FHIR server ---
+
+    def write(self, records: "list[Record] | tuple[Record, ...]") -> None:
+        study = self.fhir.setdefault(records[0].lane, set())
+        for run in fold(change_of(one) for one in records if not event_of(one).bad):
+            (study.add if run.last.kind is Kind.UPSERT else study.discard)(run.last.sop_instance_uid)
+        self.versions[records[0].lane] = self.versions.get(records[0].lane, 0) + 1
+
+    # --- what always holds ---
+
+    @invariant()
+    def commits_stay_behind_and_never_fall(self) -> None:
+        offsets = self.core.committable() if hasattr(self, "core") else {}
+        for partition, offset in offsets.items():
+            stay = self.stays[partition]
+            assert offset <= min(stay.unfinished, default=math.inf)
+            assert stay.committable <= offset <= stay.position
+            stay.committable = offset
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        for stay in self.stays.values() if hasattr(self, "stays") else ():
+            assert len(stay.unfinished) < BOUNDS.max_records + FETCH
+            span = max(stay.received, default=0) - min(stay.unfinished, default=math.inf)
+            assert span <= MAX_SPAN + FETCH * (GAP + 1)
+
+    @invariant()
+    def one_run_of_a_study_is_in_flight(self) -> None:
+        lanes = [flight.run.lane for flight in self.flights] if hasattr(self, "flights") else []
+        assert len(lanes) == len(set(lanes))
+
+    def teardown(self) -> None:
+        """Liveness: the faults stop, and everything is applied, committed and let go of."""
+        if not hasattr(self, "core"):
+            return
+        for partition in PARTITIONS:
+            for flight in [f for f in self.flights if not self.core.owns(f.run)]:
+                self.end(flight, finished=False)
+            self.assign(partition)
+        for _ in range(sum(len(log.records) for log in self.logs.values()) + len(self.flights) + 2):
+            for partition in PARTITIONS:
+                self.receive(partition, FETCH)
+            self.pick(3, 4)
+            for flight in list(self.flights):
+                flight.version = self.versions.get(flight.run.lane, 0)
+                if not flight.written:
+                    self.write(flight.run.records)
+                self.settled |= {(flight.run.partition, one.offset) for one in flight.run.records}
+                self.end(flight, finished=True)
+        self.commit_now()
+        assert self.core.idle
+        assert {p: log.committed for p, log in self.logs.items()} == {p: log.end for p, log in self.logs.items()}
+        wanted: dict[bytes, set[str]] = {}
+        for one in (one for log in self.logs.values() for one in log.records if not event_of(one).bad):
+            event, study = event_of(one), wanted.setdefault(one.lane, set())
+            {Kind.UPSERT: study.add, Kind.REMOVE: study.discard}.get(event.kind, len)(event.instance)
+        assert {k: v for k, v in self.fhir.items() if v} == {k: v for k, v in wanted.items() if v}
+
+
+TestCore = Core.TestCase
+TestCore.settings = settings(
+    max_examples=60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)

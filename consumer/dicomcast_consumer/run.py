@@ -60,10 +60,7 @@ async def run_consumer(settings: ConsumerSettings) -> None:
 def _warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
     bare = [name for name, source in settings.sources.items() if not source.patient_system]
     if bare and not settings.mapping.patient.system:
-        log.warning(
-            "PatientIDs have no system: those of two sites collide; set DICOMCAST_MAPPING__PATIENT__SYSTEM",
-            feeds=sorted(bare),
-        )
+        log.warning("patient_system.missing", feeds=sorted(bare))
 
 
 async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: dict[str, FeedSource]) -> None:

@@ -42,7 +42,7 @@ def test_what_is_left_out_filtered_reported_and_rejected_is_counted(fhir: Runnin
     text = generate_latest(registry).decode()
     assert "SECRET" not in text
     assert "1.777" not in text
-    left_out = [line for line in logged if line["event"] == "attribute left out"]
+    left_out = [line for line in logged if line["event"] == "attribute.left_out"]
     assert {(line["sop_instance_uid"], line["attribute"], line["reason"]) for line in left_out} == {
         ("1.777.1.1", "PatientSex", "code_unknown"),
         ("1.777.1.1", "StudyDate", "date_invalid"),

@@ -26,7 +26,15 @@ from dicomcast_runtime.logs import raised_at
 
 from .bundle import check_answers, transaction_bundle
 from .deletion import delete_study
-from .errors import ConflictError, ConsumerError, NotProvenError, RejectedError, RetryableError, SystemicError
+from .errors import (
+    ConflictError,
+    ConsumerError,
+    NotProvenError,
+    RejectedError,
+    RetryableError,
+    RevokedError,
+    SystemicError,
+)
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .group import Group
@@ -195,7 +203,7 @@ class StudyApplier:
         lane = works[0].study_instance_uid.encode()
         failures = conflicts = 0
         begun_s = time.monotonic()
-        while True:
+        while not group.revoked:
             try:
                 async with self._gate.attempt(lane):
                     return await self._attempt(group, works)
@@ -211,6 +219,7 @@ class StudyApplier:
                 if len(works) > 1:
                     return await self._apart(group, works)
                 self._give_up_when_alone(lane, begun_s, error)
+        raise RevokedError
 
     def _give_up_when_alone(self, lane: bytes, begun_s: float, error: Exception) -> None:
         """A study that fails for so long while others go through is no outage: the event that does it is looked for."""

@@ -40,7 +40,11 @@ class ConsumerSection(Section):
         "is paused.",
     )
     drain_s: float = Field(
-        default=20.0, gt=0, description="Seconds that writes under way get when a partition moves to another member."
+        default=20.0,
+        gt=0,
+        description="Seconds that writes under way get when a partition moves to another member, or at SIGTERM. The "
+        "process ends at most 25 s later: give its supervisor more than both before it kills "
+        "(terminationGracePeriodSeconds, stop_grace_period).",
     )
     stuck_after_s: float = Field(
         default=900.0,

@@ -90,8 +90,10 @@ class Gate:
     async def _enter(self) -> None:
         while (delay_s := self._breaker.delay_s(time.monotonic())) != 0:
             changed = self._changed
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await changed.wait()
 
     def _note(self, before: BreakerState, reason: str) -> None:
         after = self._breaker.state

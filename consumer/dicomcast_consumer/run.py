@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import random
 import signal
+import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -37,15 +39,34 @@ __all__ = ["run_consumer"]
 
 log = structlog.get_logger("dicomcast.consumer")
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _CLOSE_S: Final = 15.0
 _DEFAULT_MAX_POLL_S: Final = 300.0
 
 
 async def run_consumer(settings: ConsumerSettings) -> None:
     """Runs until SIGTERM or SIGINT, then drains. Raises a StopError for everything else that ends it."""
+    running = asyncio.ensure_future(_run(settings))
+    stopped = asyncio.Event()
+
+    def stop() -> None:  # nothing to drain yet; once there is a member, it takes the signals over
+        stopped.set()
+        running.cancel()
+
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        log.info("consumer.stopped")
+
+
+async def _run(settings: ConsumerSettings) -> None:
     topic, group = settings.topic.name, settings.consumer.group
     if settings.consumer.check_topics:
-        await asyncio.to_thread(check_topics, settings.kafka.client(), topic=topic, group=group)
+        await _in_thread(lambda: check_topics(settings.kafka.client(), topic=topic, group=group))
     _warn_of_bare_patient_ids(settings)
     async with contextlib.AsyncExitStack() as stack:
         fhir_http = await stack.enter_async_context(peer_client(settings.fhir))
@@ -98,7 +119,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         {"kafka thread": lambda: source.polled_at_s, "event loop": lambda: worker.beat_at_s},
         limit_s=_max_poll_s(settings) * 0.8,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, worker.stop)
     source.start()
     watchdog.start()
@@ -111,6 +132,32 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
             registry.close()
         await worker.leave(asyncio.ensure_future(asyncio.to_thread(source.close, _CLOSE_S)))
         log.info("consumer.stopped", **dict(sorted(worker.fates.items())))
+
+
+async def _in_thread(call: Callable[[], object]) -> None:
+    """In a daemon thread: while it waits for Kafka, it must not keep a process that is to end."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    def run() -> None:
+        failure: Exception | None = None
+        try:
+            call()
+        except Exception as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=run, name="topics", daemon=True).start()
+    await ended
 
 
 async def _wait_for_fhir(fhir: FhirClient) -> None:
@@ -154,6 +201,7 @@ def _limits(settings: ConsumerSettings) -> Limits:
         max_runs=consumer.max_studies_per_bundle,
         max_records=consumer.max_instances_per_bundle,
         max_span=consumer.max_span,
+        drain_s=consumer.drain_s,
     )
 
 

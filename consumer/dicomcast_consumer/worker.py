@@ -48,6 +48,7 @@ class Limits:
     max_span: int = 50_000
     commit_every_s: float = 1.0
     commit_every: int = 500
+    drain_s: float = 20.0
 
 
 class KafkaSource(CommitSink, Protocol):
@@ -104,10 +105,28 @@ class Worker:
         self._inbox.put_nowait(item)
 
     def stop(self) -> None:
-        """Begins the drain: nothing new is dispatched, writes under way end, then `run` returns."""
-        self._stopping = True
-        self._revoke_groups(self._owned.assigned)
-        self._inbox.put_nowait(None)
+        """Begins the drain: nothing new is dispatched, writes under way have `drain_s` to end, then `run` returns.
+
+        A second call cuts them off at once. What was cut off is not committed: the next owner does it again.
+        """
+        if self._stopping:
+            self._cut_off()
+        else:
+            self._drain()
+
+    def _drain(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            log.info("consumer.draining", writes=self._writes, grace_s=self._limits.drain_s)
+            self._revoke_groups(self._owned.assigned)
+            asyncio.get_running_loop().call_later(self._limits.drain_s, self._cut_off)
+            self._inbox.put_nowait(None)
+
+    def _cut_off(self) -> None:
+        if self._groups:
+            log.warning("consumer.cut_off", writes=self._writes)
+        for task in self._groups:
+            task.cancel()
 
     async def run(self, apply: ApplyGroup) -> None:
         """Until `stop`, or an error that ends the process, which is raised after the drain."""
@@ -132,7 +151,11 @@ class Worker:
     @property
     def writing(self) -> bool:
         """Whether a write to FHIR or to the dead-letter topic is under way."""
-        return any(group.writes for group in self._groups.values())
+        return self._writes > 0
+
+    @property
+    def _writes(self) -> int:
+        return sum(group.writes for group in self._groups.values())
 
     async def letter_answer(self, token: int) -> str | None:
         """Waits for the broker's answer to a dead letter: None when acknowledged, else the error's name."""
@@ -227,7 +250,7 @@ class Worker:
 
     def _fail(self, error: StopError) -> None:
         self._error = self._error or error
-        self.stop()
+        self._drain()
 
     # --- 2. dispatch ---
 

@@ -42,7 +42,7 @@ events = st.builds(
     st.sampled_from([Kind.UPSERT, Kind.UPSERT, Kind.REMOVE, Kind.SKIP]),
     st.sampled_from([False, False, False, True]),
 )
-productions = st.lists(st.tuples(partitions, st.integers(0, 1), events, st.integers(0, GAP)), min_size=1, max_size=8)
+productions = st.lists(st.tuples(partitions, st.integers(0, 1), events, st.integers(0, GAP)), min_size=8, max_size=16)
 
 
 def record(partition: int, offset: int, study: int, event: Event) -> Record:
@@ -150,18 +150,22 @@ class Core(RuleBasedStateMachine):
 
     @rule(partition=partitions)
     def revoke(self, partition: int) -> None:
+        self.pick(3, 4)  # so that it often finds something in flight
         if self.stays.pop(partition, None) is not None:
             self.draining.append(self.core.revoke([partition]))
             self.drain()
 
-    @rule(partition=partitions, again=st.booleans())
-    def lose(self, partition: int, again: bool) -> None:
+    @rule(partition=partitions, again=st.booleans(), lands=st.booleans())
+    def lose(self, partition: int, again: bool, lands: bool) -> None:
         """Often the partition comes back at once, while what was in flight still is."""
+        self.pick(3, 4)
         if self.stays.pop(partition, None) is not None:
             self.core.lose([partition])
             if again:
                 self.assign(partition)
                 self.receive(partition)
+            for flight in [f for f in self.flights if lands and not self.core.owns(f.run)]:
+                self.land(flight, acknowledged=True)
 
     @rule()
     def give_up_draining(self) -> None:
@@ -218,7 +222,9 @@ class Core(RuleBasedStateMachine):
     @rule(data=st.data(), acknowledged=st.booleans())
     def finish(self, data: st.DataObject, acknowledged: bool) -> None:
         """A write is answered. What was rejected needs the broker's acknowledgement of its letter, too."""
-        flight = data.draw(st.sampled_from(self.flights))
+        self.land(data.draw(st.sampled_from(self.flights)), acknowledged)
+
+    def land(self, flight: Flight, acknowledged: bool) -> None:
         if not flight.written:
             if flight.version != self.versions.get(flight.run.lane, 0):
                 self.conflict(flight)
@@ -324,7 +330,7 @@ class Core(RuleBasedStateMachine):
             return
         for partition in PARTITIONS:
             for flight in [f for f in self.flights if not self.core.owns(f.run)]:
-                self.end(flight, finished=False)
+                self.land(flight, acknowledged=True)
             self.assign(partition)
         if not self.strict:
             self.go_on(but=self.flights[:1])  # one write that is never answered: the others go on, within the bounds

@@ -6,11 +6,23 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dicomcast_schemas import DicomChangeEvent
-from dicomcast_schemas.topic import CE_ID, DeadLetterHeader, rfc3339, text_headers
+from dicomcast_schemas.topic import CE_ID, CE_SUBJECT, DeadLetterHeader, rfc3339, text_headers
 
 from .record import Record
 
-__all__ = ["DeadLetter", "Filters", "as_document", "event_document", "parse_position", "read_letter"]
+__all__ = ["DeadLetter", "Filters", "LetterId", "as_document", "event_document", "parse_position", "read_letter"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LetterId:
+    """Where the rejected event stands on the topic of changes: the identity of its letters."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +32,11 @@ class DeadLetter:
     partition: int
     offset: int
     """Its place on the dead-letter topic. The partition is that of the source record, too."""
+    size: int
+    """Bytes of the event."""
     study_instance_uid: str
     """The record's key."""
+    sop_instance_uid: str | None
     feed: str | None
     sequence: int | None
     reason: str
@@ -30,8 +45,8 @@ class DeadLetter:
     http_status: int | None
     attempts: int
     failed_at: datetime | None
-    source: str
-    """topic[partition]@offset of the event."""
+    id: LetterId | None
+    """None for a record that does not say what it is about: no letter of ours."""
 
     @property
     def position(self) -> str:
@@ -48,6 +63,12 @@ class Filters:
     """A code, or the begin of one up to a dot: `map` matches map.patient_id_missing."""
     since: datetime | None = None
     """Failed then or later."""
+    until: datetime | None = None
+    """Failed before then."""
+    source: tuple[int, int] | None = None
+    """Partition and offset of the event on the topic of changes."""
+    positions: frozenset[tuple[int, int]] | None = None
+    """Partition and offset of the letter."""
 
     def match(self, letter: DeadLetter) -> bool:
         """Whether the letter meets all of them."""
@@ -55,18 +76,30 @@ class Filters:
             return False
         if self.code is not None and not f"{letter.code}.".startswith(f"{self.code}."):
             return False
-        return self.since is None or (letter.failed_at is not None and letter.failed_at >= self.since)
+        if self.positions is not None and (letter.partition, letter.offset) not in self.positions:
+            return False
+        if self.source is not None and (letter.id is None or (letter.id.partition, letter.id.offset) != self.source):
+            return False
+        return self._in_time(letter.failed_at)
+
+    def _in_time(self, failed_at: datetime | None) -> bool:
+        if self.since is not None and (failed_at is None or failed_at < self.since):
+            return False
+        return self.until is None or (failed_at is not None and failed_at < self.until)
 
 
 def read_letter(record: Record) -> DeadLetter:
     """The letter by its headers alone; what a header does not say is empty. Raises nothing."""
     h, headers = DeadLetterHeader, text_headers(list(record.headers))
     feed, _, sequence = headers.get(CE_ID, "").rpartition(":")
-    source = f"{headers.get(h.SOURCE_TOPIC, '?')}[{headers.get(h.SOURCE_PARTITION, '?')}]"
+    partition, offset = (_number(headers.get(name, "")) for name in (h.SOURCE_PARTITION, h.SOURCE_OFFSET))
+    known = h.SOURCE_TOPIC in headers and partition is not None and offset is not None
     return DeadLetter(
         partition=record.partition,
         offset=record.offset,
+        size=record.size,
         study_instance_uid=(record.key or b"").decode("utf-8", "replace"),
+        sop_instance_uid=(headers.get(CE_SUBJECT) or "").strip(" \0") or None,
         feed=feed or None,
         sequence=_number(sequence),
         reason=headers.get(h.REASON, ""),
@@ -75,7 +108,7 @@ def read_letter(record: Record) -> DeadLetter:
         http_status=_number(headers.get(h.HTTP_STATUS, "")),
         attempts=_number(headers.get(h.ATTEMPTS, "")) or 0,
         failed_at=_time(headers.get(h.FAILED_AT, "")),
-        source=f"{source}@{headers.get(h.SOURCE_OFFSET, '?')}",
+        id=LetterId(headers[h.SOURCE_TOPIC], partition or 0, offset or 0) if known else None,
     )
 
 
@@ -84,6 +117,7 @@ def as_document(letter: DeadLetter) -> dict[str, object]:
     return {
         "position": letter.position,
         "study_instance_uid": letter.study_instance_uid,
+        "sop_instance_uid": letter.sop_instance_uid,
         "feed": letter.feed,
         "sequence": letter.sequence,
         "reason": letter.reason,
@@ -92,7 +126,7 @@ def as_document(letter: DeadLetter) -> dict[str, object]:
         "http_status": letter.http_status,
         "attempts": letter.attempts,
         "failed_at": rfc3339(letter.failed_at) if letter.failed_at else None,
-        "source": letter.source,
+        "source": None if letter.id is None else str(letter.id),
     }
 
 

@@ -1,81 +1,86 @@
 """`dicomcast-consumer dlq list` and `dlq show`."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC
+from enum import StrEnum
 from typing import Annotated
 
 import orjson
 import typer
-from dicomcast_runtime.errors import ConfigurationError, InputError
+from dicomcast_runtime.errors import InputError
 from dicomcast_runtime.settings import load_settings
-from dicomcast_schemas import ContractError, SchemaById, decode
-from dicomcast_schemas.topic import dead_letter_topic, text_headers
+from dicomcast_schemas import ContractError, decode
+from dicomcast_schemas.topic import text_headers
 
-from .command_settings import ConfigFile, LetterSettings
-from .dlq import DeadLetter, Filters, as_document, event_document, parse_position, read_letter
-from .group_admin import GroupAdmin, LogEnds
-from .progress import progress
+from .command_settings import ConfigFile, GroupSettings, LetterSettings
+from .dlq import as_document, event_document, parse_position, read_letter
+from .dlq_done import KeptLetter
+from .dlq_letters import LetterTopics
+from .dlq_options import Code, Since, Source, Study, Until, filters
+from .dlq_replay_arguments import replay
 from .record import Record
-from .replay_target import Arrival, parse_target
 from .table import print_table
-from .topic_reader import TopicReader
 
 __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Events that were rejected, each with its reason, on the group's dead-letter topic. They stay there until a "
-    "person has seen to them.",
+    help="Events that were rejected, each with its reason, on the group's dead-letter topic. They wait there until a "
+    "person has mended the cause and replays them. docs/dead-letters.md walks through it.",
 )
+app.command("replay")(replay)
 
-_COLUMNS = ("letter", "study", ">sequence", "code", "reason", ">attempts", "failed at")
+_COLUMNS = ("letter", "study", ">sequence", "code", "reason", ">attempts", "failed at", "state")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
+class Shown(StrEnum):
+    """Which letters `list` shows."""
+
+    PENDING = "pending"
+    DONE = "done"
+    ALL = "all"
+
+
+State = Annotated[
+    Shown,
+    typer.Option(
+        "--state",
+        help="`pending`: they wait for you. `done`: replayed with success, or overtaken by a later event. `all`: both.",
+    ),
+]
+
+
 @app.command("list")
 def list_letters(
-    study: Annotated[
-        str | None, typer.Option("--study", metavar="UID", show_default=False, help="Only of this study.")
-    ] = None,
-    code: Annotated[
-        str | None,
-        typer.Option(
-            "--code",
-            metavar="CODE",
-            show_default=False,
-            help="Only with this code, such as map.patient_id_missing, or of this stage: decode, map, fhir, source.",
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="TIME",
-            show_default=False,
-            help="Only those that failed then or later: 2026-05-01T06:00:00Z (UTC offset required), or 6h for that "
-            "long ago.",
-        ),
-    ] = None,
+    study: Study = None,
+    code: Code = None,
+    since: Since = None,
+    until: Until = None,
+    source: Source = None,
+    state: State = Shown.PENDING,
     json: Json = False,
     config: ConfigFile = None,
 ) -> None:
     """List the dead letters that are there as the command starts.
 
-    Columns: `letter` is PARTITION:OFFSET, which `dlq show` takes; `sequence` that of the change feed; `code` a stable
-    slug; `reason` a sentence without patient data; `attempts` how often the event has failed.
+    Columns: `letter` is PARTITION:OFFSET, which `dlq show` and `dlq replay` take; `sequence` that of the change feed;
+    `code` a stable slug; `reason` a sentence without patient data; `attempts` how often the event has failed; `state`
+    is `pending`, or how and when it was done. An event that was rejected several times is listed once.
     """
-    settings = load_settings(LetterSettings, config=config)
-    filters = Filters(study=study, code=code, since=_since(since))
-    found = [letter for record in _records(settings) if filters.match(letter := read_letter(record))]
-    found.sort(key=lambda letter: (letter.partition, letter.offset))
+    chosen = filters(study=study, code=code, since=since, until=until, source=source)
+    topics = _topics(load_settings(GroupSettings, config=config))
+    kept = [each for each in topics.kept() if chosen.match(each.letter)]
+    pending = sum(each.pending for each in kept)
+    shown = [each for each in kept if state is Shown.ALL or each.pending is (state is Shown.PENDING)]
     if json:
-        for letter in found:
-            typer.echo(orjson.dumps(as_document(letter)).decode())
+        for each in shown:
+            typer.echo(orjson.dumps(_kept_document(each)).decode())
         return
-    print_table(_COLUMNS, [_row(letter) for letter in found])
-    typer.echo(f"dead letters on {_topic(settings)}: {len(found)}")
+    print_table(_COLUMNS, [_row(each) for each in shown])
+    typer.echo(f"dead letters on {topics.letters}: {pending} pending, {len(kept) - pending} done")
 
 
 @app.command("show")
@@ -88,55 +93,38 @@ def show(
     json: Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Show one dead letter: all headers, the event without patient data, and what the mapping says about it now.
+    """Show one dead letter: all headers, the event without patient data, what the mapping says about it now, and the
+    command that replays it.
 
     The mapping is that of this release with these settings, without network: FHIR is not asked.
     """
+    filters(positions=[position])
     settings = load_settings(LetterSettings, config=config)
-    record = _record(settings, position)
-    document = _document(settings, record, schema_by_id=settings.schema_by_id(), metadata=metadata)
+    topics = _topics(settings)
+    record = topics.record(*parse_position(position))
+    if record is None:
+        raise InputError(f"there is no dead letter at {position} of {topics.letters}: see `dlq list`")
+    document = _document(settings, topics, record, metadata=metadata)
     typer.echo(orjson.dumps(document).decode() if json else _text(document))
 
 
-def _topic(settings: LetterSettings) -> str:
-    return dead_letter_topic(settings.topic.name, settings.consumer.group)
+def _topics(settings: GroupSettings) -> LetterTopics:
+    return LetterTopics(settings.kafka, topic=settings.topic.name, group=settings.consumer.group)
 
 
-def _log(settings: LetterSettings) -> dict[int, LogEnds]:
-    topic = _topic(settings)
-    log = GroupAdmin(settings.kafka, topic=settings.topic.name, group=settings.consumer.group).log_ends(topic)
-    if not log:
-        raise ConfigurationError(
-            f"the dead-letter topic {topic} does not exist, or this client may not see it: check "
-            "DICOMCAST_TOPIC__NAME and DICOMCAST_CONSUMER__GROUP"
-        )
-    return log
+def _kept_document(kept: KeptLetter) -> dict[str, object]:
+    mark = kept.mark
+    return {
+        **as_document(kept.letter),
+        "state": "pending" if mark is None else "done",
+        "outcome": None if mark is None else mark.outcome,
+        "done_at": None if mark is None else mark.done_at,
+        "letters": kept.copies,
+    }
 
 
-def _records(settings: LetterSettings) -> Iterator[Record]:
-    ranges = {partition: (ends.begin, ends.end) for partition, ends in _log(settings).items()}
-    total = sum(end - start for start, end in ranges.values())
-    reader = TopicReader(settings.kafka, topic=_topic(settings), group=settings.consumer.group)
-    with reader as records, progress("reading dead letters", total=total) as advance:
-        for record in records.read(ranges):
-            advance(1)
-            yield record
-
-
-def _record(settings: LetterSettings, position: str) -> Record:
-    try:
-        partition, offset = parse_position(position)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
-    ends = _log(settings).get(partition)
-    if ends is not None and ends.begin <= offset < ends.end:
-        with TopicReader(settings.kafka, topic=_topic(settings), group=settings.consumer.group) as records:
-            for record in records.read({partition: (offset, offset + 1)}):
-                return record
-    raise InputError(f"there is no dead letter at {position} of {_topic(settings)}: see `dlq list`")
-
-
-def _row(letter: DeadLetter) -> tuple[str, ...]:
+def _row(kept: KeptLetter) -> tuple[str, ...]:
+    letter = kept.letter
     return (
         letter.position,
         letter.study_instance_uid,
@@ -145,21 +133,22 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
         letter.text,
         str(letter.attempts),
         "-" if letter.failed_at is None else letter.failed_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+        "pending" if kept.mark is None else f"{kept.mark.outcome} {kept.mark.done_at[:19].replace('T', ' ')}Z",
     )
 
 
-def _document(
-    settings: LetterSettings, record: Record, *, schema_by_id: SchemaById | None, metadata: bool
-) -> dict[str, object]:
+def _document(settings: LetterSettings, topics: LetterTopics, record: Record, *, metadata: bool) -> dict[str, object]:
     from .dlq_verdict import verdict  # the mapping takes a second to import
 
+    letter, schema_by_id = read_letter(record), settings.schema_by_id()
     profiles = {name: section.profile(name) for name, section in settings.sources.items()}
-    now = verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id)
     document: dict[str, object] = {
-        "letter": as_document(read_letter(record)),
+        "letter": as_document(letter),
+        "state": _state(topics, letter.position),
         "headers": dict(text_headers(list(record.headers))),
         "event": None,
-        "mapping_now": now,
+        "mapping_now": verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id),
+        "replay": f"dicomcast-consumer dlq replay {letter.position}",
     }
     try:
         event = decode(record.value, schema_by_id=schema_by_id)
@@ -170,6 +159,13 @@ def _document(
         document["file_path"] = event.file_path
         document["metadata"] = event.metadata
     return document
+
+
+def _state(topics: LetterTopics, position: str) -> str:
+    for each in topics.kept():
+        if each.letter.position == position:
+            return "pending" if each.mark is None else f"{each.mark.outcome} at {each.mark.done_at}"
+    return "overtaken: the event was rejected again, and a newer letter stands for it (dlq list --source)"
 
 
 def _text(document: Mapping[str, object]) -> str:
@@ -185,15 +181,3 @@ def _text(document: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    kind = "datetime" if "T" in text and text[:1].isdigit() and "-" in text else "duration"
-    try:
-        target = parse_target([f"{kind}:{text}"], study=None, now=datetime.now(UTC))
-    except ValueError as error:
-        raise ConfigurationError(f"--since: {error}") from None
-    assert isinstance(target, Arrival)
-    return target.at

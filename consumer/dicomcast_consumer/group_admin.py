@@ -12,17 +12,18 @@ from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from .kafka_errors import property_error, stop_error
 
-__all__ = ["GroupAdmin", "LogEnds", "Member"]
+__all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
 
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 15.0
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_OF_CONSUMERS: Final = (
+OF_CONSUMERS: Final = (
     *("group.instance.id", "group.protocol", "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms"),
-    *("partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes"),
+    *("partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes", "fetch.max.bytes"),
 )
+"""Properties that only consumers take; other clients warn of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class GroupAdmin:
         self.topic = topic
         self.group = group
         self._reported: list[KafkaError] = []
-        config: dict[str, Any] = {n: v for n, v in kafka.client().items() if n not in _OF_CONSUMERS}
+        config: dict[str, Any] = {n: v for n, v in kafka.client().items() if n not in OF_CONSUMERS}
         try:
             self._admin = AdminClient(config | {"error_cb": self._reported.append, "log_level": 2})
         except KafkaException as error:
@@ -74,6 +75,13 @@ class GroupAdmin:
         except KafkaException as error:
             raise stop_error("asking for the topic", error.args[0], self._reported) from None
         return () if found.error is not None else tuple(sorted(found.partitions))
+
+    def exists(self, topic: str) -> bool:
+        """Whether this client sees the topic. It is not asked for by name: some brokers would make it."""
+        try:
+            return topic in self._admin.list_topics(timeout=_TIMEOUT_S).topics
+        except KafkaException as error:
+            raise stop_error("asking for the topics", error.args[0], self._reported) from None
 
     def log_ends(self, topic: str | None = None) -> dict[int, LogEnds]:
         """First offset and end (high watermark) of each partition of the group's topic, or of another one."""

@@ -2,31 +2,27 @@
 
 import asyncio
 import contextlib
-import random
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-import httpx
 import structlog
-from dicomcast_runtime.backoff import full_jitter
-from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.http_auth import peer_client
 from dicomcast_runtime.registry import SchemaRegistry
-from dicomcast_schemas.topic import PARTITIONER, dead_letter_topic
+from dicomcast_schemas.topic import dead_letter_topic
 
 from .apply import StudyApplier
 from .breaker import Breaker
 from .config import ConsumerSettings
 from .dead_letter import DeadLetterProducer
-from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .handover import HandedOver
 from .metrics import ConsumerMetrics
 from .outbox import Outbox
+from .parts import feed_source, letter_producer_config, wait_for_fhir
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
 from .room import Bounds
@@ -71,10 +67,10 @@ async def _run(settings: ConsumerSettings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         fhir_http = await stack.enter_async_context(peer_client(settings.fhir))
         fhir = FhirClient(fhir_http)
-        feeds = {name: _feed(settings, name) for name in settings.sources}
+        feeds = {name: feed_source(settings, name) for name in settings.sources}
         for feed in feeds.values():
             await stack.enter_async_context(feed.dicomweb)
-        await _wait_for_fhir(fhir)
+        await wait_for_fhir(fhir)
         await _run_member(settings, fhir=fhir, feeds=feeds)
 
 
@@ -94,7 +90,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         topic=settings.topic.name,
         config=_consumer_config(settings),
         letters=DeadLetterProducer(
-            topic=dead_letter_topic(settings.topic.name, consumer.group), config=_producer_config(settings)
+            topic=dead_letter_topic(settings.topic.name, consumer.group), config=letter_producer_config(settings)
         ),
         bounds=Bounds(max_records=consumer.max_waiting_records, max_bytes=consumer.max_waiting_bytes),
         drain_s=consumer.drain_s,
@@ -160,40 +156,6 @@ async def _in_thread(call: Callable[[], object]) -> None:
     await ended
 
 
-async def _wait_for_fhir(fhir: FhirClient) -> None:
-    """Returns once the FHIR server has answered with what is needed. Raises ConfigurationError when it lacks it."""
-    for attempt in range(1_000_000):
-        try:
-            _check_capability(await fhir.capability())
-        except (SystemicError, ConflictError, RejectedError) as error:
-            raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
-        except RetryableError as error:
-            if attempt in (0, 10):
-                log.warning("fhir_server.waiting", reason=str(error))
-            await asyncio.sleep(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform))
-            continue
-        return
-
-
-def _check_capability(statement: dict[str, Any]) -> None:
-    version = str(statement.get("fhirVersion", ""))
-    if not version.startswith("4.0."):
-        raise ConfigurationError(
-            f"DICOMCAST_FHIR__URL: the server speaks FHIR {version or 'of no stated version'}, R4 (4.0.1) is needed"
-        )
-    codes = {i.get("code") for rest in statement.get("rest", []) for i in rest.get("interaction", [])}
-    if "transaction" not in codes:
-        raise ConfigurationError("DICOMCAST_FHIR__URL: the server's CapabilityStatement has no transaction interaction")
-
-
-def _feed(settings: ConsumerSettings, name: str) -> FeedSource:
-    section = settings.sources[name]
-    client: httpx.AsyncClient = peer_client(section.peer())
-    return FeedSource(
-        profile=section.profile(name), dicomweb=client, ignored_partitions=frozenset(section.ignored_partitions)
-    )
-
-
 def _limits(settings: ConsumerSettings) -> Limits:
     consumer = settings.consumer
     return Limits(
@@ -224,27 +186,4 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
     config.setdefault("fetch.max.bytes", 32 * 1024 * 1024)
     if config.setdefault("group.protocol", "classic") == "classic":
         config.setdefault("partition.assignment.strategy", "cooperative-sticky")
-    return config
-
-
-def _producer_config(settings: ConsumerSettings) -> dict[str, Any]:
-    names = (
-        "group.instance.id",
-        "group.protocol",
-        "session.timeout.ms",
-        "max.poll.interval.ms",
-        "heartbeat.interval.ms",
-    )
-    skipped = (
-        *names,
-        "partition.assignment.strategy",
-        "queued.max.messages.kbytes",
-        "fetch.message.max.bytes",
-        "fetch.max.bytes",
-    )
-    config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
-    config = {name: value for name, value in config.items() if name not in skipped}
-    # What a record's own size allows, and the reason on top.
-    config.setdefault("message.max.bytes", settings.topic.max_record_bytes + 65_536)
-    config.setdefault("client.id", "dicomcast-consumer-dead-letters")
     return config

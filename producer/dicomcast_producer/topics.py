@@ -1,9 +1,10 @@
 """The topics of the contract: what they must be, what they are, and making them so. Blocking.
 
-dicom.changes.v1               events; arrival is their timestamp (LogAppendTime), or a first run over years of
-                               history would have expired before it was read
-dicom.changes.v1.cursor        the producer's cursor; compacted, one partition
-dicom.changes.v1.<group>.dlq   a group's dead letters; the partitions of the events, room for the added headers
+dicom.changes.v1                    events; arrival is their timestamp (LogAppendTime), or a first run over years of
+                                    history would have expired before it was read
+dicom.changes.v1.cursor             the producer's cursor; compacted, one partition
+dicom.changes.v1.<group>.dlq        a group's dead letters; the partitions of the events, room for the added headers
+dicom.changes.v1.<group>.dlq.done   which of them have been seen to; compacted, one partition
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
-from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
+from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
 
 from .client_errors import ClientErrors
 from .errors import RetryableError
@@ -75,20 +76,27 @@ class Change:
 
 
 def wanted_topics(settings: TopicSettings, *, groups: Sequence[str], letter_partitions: int) -> tuple[WantedTopic, ...]:
-    """The topics of events, cursor and each group's dead letters; these have the partitions that the events have."""
+    """The topics of events, of the cursor, and each group's two of dead letters.
+
+    The letters have the partitions that the events have.
+    """
     batch = settings.max_record_bytes + BATCH_OVERHEAD_BYTES
     days = settings.retention_days
     retention = _FOR_EVER if days < 0 else str(int(days * _MS_PER_DAY))
     kept = {"cleanup.policy": "delete", "retention.bytes": _FOR_EVER, "message.timestamp.type": "LogAppendTime"}
     events = {**kept, "retention.ms": retention, "max.message.bytes": str(batch)}
     letters = {**kept, "retention.ms": _FOR_EVER, "max.message.bytes": str(batch + DEAD_LETTER_ROOM_BYTES)}
-    cursor = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+    table = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
     return (
         WantedTopic(name=settings.name, partitions=settings.partitions, config=events),
-        WantedTopic(name=cursor_topic(settings.name), partitions=1, config=cursor),
+        WantedTopic(name=cursor_topic(settings.name), partitions=1, config=table),
         *(
-            WantedTopic(name=dead_letter_topic(settings.name, group), partitions=letter_partitions, config=letters)
+            topic
             for group in groups
+            for topic in (
+                WantedTopic(name=dead_letter_topic(settings.name, group), partitions=letter_partitions, config=letters),
+                WantedTopic(name=done_topic(settings.name, group), partitions=1, config=table),
+            )
         ),
     )
 

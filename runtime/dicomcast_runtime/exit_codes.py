@@ -25,3 +25,5 @@ class ExitCode(IntEnum):
     CONTRACT = 78
     """The contract is broken: topic, schema, feed identity, a sequence or an offset out of range (EX_CONFIG). A person
     must decide; a restart finds the same."""
+    INTERRUPTED = 130
+    """Ctrl-C or SIGTERM ended a command before it was through, as of a shell."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from confluent_kafka import Producer
-from dicomcast_schemas.topic import DEFAULT_TOPIC, cursor_topic, dead_letter_topic
+from dicomcast_schemas.topic import DEFAULT_TOPIC, cursor_topic, dead_letter_topic, done_topic
 
 __all__ = ["DEFAULT_GROUP", "LIMITS", "MockCluster", "contract_topics"]
 
@@ -23,9 +23,9 @@ LIMITS: Final = (
 _TIMEOUT_S: Final = 10.0
 
 
-def contract_topics(topic: str = DEFAULT_TOPIC, *, group: str = DEFAULT_GROUP) -> tuple[str, str, str]:
-    """The topics of events, of the cursor and of the group's dead letters."""
-    return topic, cursor_topic(topic), dead_letter_topic(topic, group)
+def contract_topics(topic: str = DEFAULT_TOPIC, *, group: str = DEFAULT_GROUP) -> tuple[str, str, str, str]:
+    """The topics of events, of the cursor, of the group's dead letters and of those that are done."""
+    return topic, cursor_topic(topic), dead_letter_topic(topic, group), done_topic(topic, group)
 
 
 class MockCluster:

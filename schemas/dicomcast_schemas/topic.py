@@ -20,6 +20,7 @@ __all__ = [
     "CURSOR_SUFFIX",
     "DEAD_LETTER_SUFFIX",
     "DEFAULT_TOPIC",
+    "DONE_SUFFIX",
     "METADATA",
     "METADATA_TOO_LARGE",
     "METADATA_UNREADABLE",
@@ -28,6 +29,7 @@ __all__ = [
     "Headers",
     "cursor_topic",
     "dead_letter_topic",
+    "done_topic",
     "event_headers",
     "partition_for",
     "record_key",
@@ -39,6 +41,7 @@ DEFAULT_TOPIC: Final = "dicom.changes.v1"
 """Events. Its retention is the horizon of a replay; its partition count is part of the contract."""
 CURSOR_SUFFIX: Final = ".cursor"
 DEAD_LETTER_SUFFIX: Final = ".dlq"
+DONE_SUFFIX: Final = ".done"
 
 PARTITIONER: Final = "murmur2_random"
 """librdkafka's name of the Java client's partitioner: Java, Flink and ksqlDB agree on the partition of a study."""
@@ -115,6 +118,11 @@ def cursor_topic(topic: str) -> str:
 def dead_letter_topic(topic: str, group: str) -> str:
     """The dead-letter topic of one consumer group: same partition count, a letter keeps its record's partition."""
     return f"{topic}.{group}{DEAD_LETTER_SUFFIX}"
+
+
+def done_topic(topic: str, group: str) -> str:
+    """The compacted topic that says which dead letters of the group have been seen to; one partition."""
+    return dead_letter_topic(topic, group) + DONE_SUFFIX
 
 
 def record_key(event: DicomChangeEvent) -> bytes:

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 import yaml
+from dicomcast_consumer.dlq import read_letter
+from dicomcast_consumer.dlq_done import Outcome, mark_key, mark_value
 from dicomcast_producer.cursor import CURSOR_KEY, Cursor, Identity, cursor_json
 from dicomcast_producer.position import LastEntry, Position
 from dicomcast_producer.topics import wanted_topics
 from dicomcast_runtime.kafka_settings import TopicSettings
 from dicomcast_schemas import FINGERPRINT, Action, DicomChangeEvent, State, encode
 from dicomcast_schemas import topic as contract
+
+from tests.fakes.events import create, record
+from tests.fakes.letter_replay import letter_of
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 ASYNCAPI: Any = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
@@ -88,6 +93,7 @@ def test_the_channels_are_the_topics_of_the_contract() -> None:
     assert channels["changes"]["address"] == contract.DEFAULT_TOPIC
     assert channels["cursor"]["address"] == contract.cursor_topic(contract.DEFAULT_TOPIC)
     assert channels["deadLetters"]["address"] == contract.dead_letter_topic(contract.DEFAULT_TOPIC, "{group}")
+    assert channels["doneLetters"]["address"] == contract.done_topic(contract.DEFAULT_TOPIC, "{group}")
     assert contract.PARTITIONER in ASYNCAPI["info"]["description"]
 
 
@@ -150,3 +156,15 @@ def test_the_cursor_is_documented(read_to: datetime | None) -> None:
     assert set(schema["properties"]["last"]["properties"]) == set(written["last"])
     assert written["version"] == schema["properties"]["version"]["const"]
     assert _message("cursor")["bindings"]["kafka"]["key"]["const"] == CURSOR_KEY.decode()
+
+
+def test_a_done_letter_has_the_documented_form() -> None:
+    letter = read_letter(letter_of(record(create(9, "1.2", "1.2.3"), offset=41), code="map.defect", offset=7))
+    assert letter.id is not None
+    assert re.fullmatch(_headers("letterKey")["pattern"], mark_key(letter.id).decode())
+    schema = _headers("doneLetter")
+    for outcome in Outcome:
+        document = json.loads(mark_value(letter, outcome, EVENT.timestamp))
+        assert list(document) == schema["required"]
+        assert document["outcome"] in schema["properties"]["outcome"]["enum"]
+    assert len(Outcome) == len(schema["properties"]["outcome"]["enum"])

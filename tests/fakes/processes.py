@@ -15,7 +15,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
+from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
 
 __all__ = ["Line", "Running", "eventually"]
 
@@ -82,6 +82,7 @@ class Line:
         topics = [
             NewTopic(self.topic, self.partitions, 1, config={"message.timestamp.type": "LogAppendTime"}),
             NewTopic(self.letters_topic, self.partitions, 1),
+            NewTopic(done_topic(self.topic, self.group), 1, 1, config=compacted),
             NewTopic(cursor_topic(self.topic), 1, 1, config=compacted),
         ]
         for future in admin.create_topics(topics).values():

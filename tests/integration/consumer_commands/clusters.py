@@ -15,7 +15,7 @@ from dicomcast_consumer.dead_letter import DeadLetterProducer, Letter, letter_he
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_runtime.errors import StopError
 from dicomcast_schemas import DicomChangeEvent, encode
-from dicomcast_schemas.topic import dead_letter_topic, event_headers, partition_for, record_key
+from dicomcast_schemas.topic import dead_letter_topic, done_topic, event_headers, partition_for, record_key
 from typer.testing import CliRunner
 
 from tests.fakes.events import BEGIN, record
@@ -53,6 +53,7 @@ class Cluster:
         """On a real broker."""
         found = Cluster(bootstrap=bootstrap, topic=f"t.{uuid.uuid4().hex[:12]}")
         topics = [NewTopic(name, PARTITIONS, 1) for name in (found.topic, found.letters)]
+        topics.append(NewTopic(done_topic(found.topic, found.group), 1, 1, config={"cleanup.policy": "compact"}))
         admin = AdminClient({"log_level": 0, "bootstrap.servers": bootstrap})
         for future in admin.create_topics(topics).values():
             future.result(30)

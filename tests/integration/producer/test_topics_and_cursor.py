@@ -15,7 +15,7 @@ from dicomcast_producer.position import Position
 from dicomcast_producer.publisher import transactional_id
 from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_runtime.kafka_settings import KafkaSettings
-from dicomcast_schemas.topic import cursor_topic, dead_letter_topic
+from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
 
 from tests.fakes.processes import eventually
 from tests.integration.producer.conftest import Bridged
@@ -49,11 +49,11 @@ def partitions_of(line: Bridged, topic: str) -> int:
     return len(admin.list_topics(topic, timeout=30).topics[topic].partitions)
 
 
-def test_apply_makes_the_three_kinds_of_topic(no_topics: Bridged) -> None:
+def test_apply_makes_the_four_kinds_of_topic(no_topics: Bridged) -> None:
     topic = no_topics.line.topic
     planned = command(no_topics, "topics", "plan", "--group", "a", "--group", "b")
     assert planned.count("create with 4 partitions") == 3
-    assert "create with 1 partitions" in planned
+    assert planned.count("create with 1 partitions") == 3
     assert (
         topic
         not in AdminClient({"log_level": 0, "bootstrap.servers": no_topics.line.bootstrap})
@@ -71,13 +71,14 @@ def test_apply_makes_the_three_kinds_of_topic(no_topics: Bridged) -> None:
     )
     assert (events["retention.ms"], letters["retention.ms"]) == (str(30 * 86_400_000), "-1")
     assert int(letters["max.message.bytes"]) == int(events["max.message.bytes"]) + 65_536
+    assert config_of(no_topics, done_topic(topic, "b"))["cleanup.policy"] == "compact"
     names = (topic, dead_letter_topic(topic, "a"), dead_letter_topic(topic, "b"), cursor_topic(topic))
-    assert [partitions_of(no_topics, name) for name in names] == [4, 4, 4, 1]
+    assert [partitions_of(no_topics, name) for name in (*names, done_topic(topic, "a"))] == [4, 4, 4, 1, 1]
 
 
 def test_apply_corrects_settings_and_then_has_nothing_to_do(line: Bridged) -> None:
     assert "max.message.bytes=1001024" in command(line, "topics", "plan", "--group", "g")
-    assert "3 topics created or changed" in command(line, "topics", "apply", "--group", "g")
+    assert "4 topics created or changed" in command(line, "topics", "apply", "--group", "g")
     assert "nothing to do" in command(line, "topics", "apply", "--group", "g")
 
 

@@ -77,6 +77,10 @@ def test_version(run: Run) -> None:
         ("replay", "apply", "--to", "earliest", "--study", "1.2", "--yes"),
         ("dlq", "show", "x"),
         ("dlq", "list", "--since", "lately"),
+        ("dlq", "list", "--source", "x"),
+        ("dlq", "list", "--state", "lost"),
+        ("dlq", "replay"),
+        ("dlq", "replay", "x"),
         ("map", "--source-url", "pacs", "-"),
     ],
 )
@@ -87,7 +91,9 @@ def test_a_wrong_command_line_is_64(run: Run, args: tuple[str, ...]) -> None:
     assert result.err
 
 
-@pytest.mark.parametrize("command", ["run", "status", "replay plan --to earliest", "dlq list", "dlq show 0:0"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "replay plan --to earliest", "dlq list", "dlq show 0:0", "dlq replay --all"]
+)
 def test_missing_settings_are_named_and_64(run: Run, command: str) -> None:
     result = run(*command.split())
     assert result.code == 64
@@ -140,7 +146,7 @@ def test_every_command_and_option_is_documented() -> None:
     text = DOCS.read_text(encoding="utf-8")
     found = list(commands())
     assert {name for name, _ in found} == {
-        *("run", "map", "status", "replay plan", "replay apply", "dlq list", "dlq show")
+        *("run", "map", "status", "replay plan", "replay apply", "dlq list", "dlq show", "dlq replay")
     }
     for name, command in found:
         section = re.search(rf"^#+ `{name}.*?(?=^#+ `|\Z)", text, re.MULTILINE | re.DOTALL)

@@ -37,6 +37,7 @@ def test_a_letter_by_its_headers() -> None:
     assert as_document(read_letter(letter(create(9, "1.2", "1.2.3"), code="fhir.refused", status=422))) == {
         "position": "2:7",
         "study_instance_uid": "1.2",
+        "sop_instance_uid": "1.2.3",
         "feed": "main",
         "sequence": 9,
         "reason": "fhir",

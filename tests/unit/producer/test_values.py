@@ -156,7 +156,7 @@ def test_topics_that_are_as_they_must_be_need_nothing() -> None:
         for topic in wanted
     }
     assert changes(wanted, actual) == ()
-    assert len(changes(wanted, {})) == 3
+    assert len(changes(wanted, {})) == 4
 
 
 def test_a_wrong_partition_count_is_told_apart_from_settings() -> None:

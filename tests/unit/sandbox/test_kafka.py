@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from dicomcast_sandbox.demo.offsets import GroupOffsets
 from dicomcast_sandbox.kafka import MockCluster, contract_topics
 
-TOPIC, CURSOR, LETTERS = contract_topics()
+TOPIC, CURSOR, LETTERS, DONE = contract_topics()
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def _commit(cluster: MockCluster, offsets: dict[int, int]) -> None:
 
 def test_the_topics_of_the_contract_are_there(cluster: MockCluster) -> None:
     known = Producer(_client(cluster)).list_topics(timeout=10).topics
-    assert {CURSOR, LETTERS, TOPIC} <= set(known)
+    assert {CURSOR, DONE, LETTERS, TOPIC} <= set(known)
     assert LETTERS == "dicom.changes.v1.dicomcast-consumer.dlq"
 
 
 def test_touching_a_topic_adds_no_record(cluster: MockCluster) -> None:
     offsets = GroupOffsets(_client(cluster), topic=TOPIC, group="g")
-    assert [offsets.count(topic) for topic in contract_topics()] == [0, 0, 0]
+    assert [offsets.count(topic) for topic in contract_topics()] == [0, 0, 0, 0]
     offsets.close()
 
 

@@ -1,0 +1,67 @@
+"""Parts that both `run` and `dlq replay` are put together from."""
+
+import asyncio
+import random
+from typing import Any
+
+import httpx
+import structlog
+from dicomcast_runtime.backoff import full_jitter
+from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.http_auth import peer_client
+from dicomcast_schemas.topic import PARTITIONER
+
+from .config import ConsumerSettings
+from .errors import ConflictError, RejectedError, RetryableError, SystemicError
+from .fhir_client import FhirClient
+from .group_admin import OF_CONSUMERS
+from .reader import FeedSource
+
+__all__ = ["feed_source", "letter_producer_config", "wait_for_fhir"]
+
+log = structlog.get_logger("dicomcast.consumer")
+
+
+async def wait_for_fhir(fhir: FhirClient) -> None:
+    """Returns once the FHIR server has answered with what is needed. Raises ConfigurationError when it lacks it."""
+    for attempt in range(1_000_000):
+        try:
+            _check_capability(await fhir.capability())
+        except (SystemicError, ConflictError, RejectedError) as error:
+            raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
+        except RetryableError as error:
+            if attempt in (0, 10):
+                log.warning("fhir_server.waiting", reason=str(error))
+            await asyncio.sleep(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform))
+            continue
+        return
+
+
+def _check_capability(statement: dict[str, Any]) -> None:
+    version = str(statement.get("fhirVersion", ""))
+    if not version.startswith("4.0."):
+        raise ConfigurationError(
+            f"DICOMCAST_FHIR__URL: the server speaks FHIR {version or 'of no stated version'}, R4 (4.0.1) is needed"
+        )
+    codes = {i.get("code") for rest in statement.get("rest", []) for i in rest.get("interaction", [])}
+    if "transaction" not in codes:
+        raise ConfigurationError("DICOMCAST_FHIR__URL: the server's CapabilityStatement has no transaction interaction")
+
+
+def feed_source(settings: ConsumerSettings, name: str) -> FeedSource:
+    """What is known of a configured feed; its client is open and the caller closes it."""
+    section = settings.sources[name]
+    client: httpx.AsyncClient = peer_client(section.peer())
+    return FeedSource(
+        profile=section.profile(name), dicomweb=client, ignored_partitions=frozenset(section.ignored_partitions)
+    )
+
+
+def letter_producer_config(settings: ConsumerSettings) -> dict[str, Any]:
+    """librdkafka's properties of what produces dead letters."""
+    config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
+    config = {name: value for name, value in config.items() if name not in OF_CONSUMERS}
+    # What a record's own size allows, and the reason on top.
+    config.setdefault("message.max.bytes", settings.topic.max_record_bytes + 65_536)
+    config.setdefault("client.id", "dicomcast-consumer-dead-letters")
+    return config

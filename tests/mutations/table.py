@@ -45,9 +45,9 @@ MUTATIONS = (
     ),
     Mutation(
         name="a late completion of a revoked partition counts in the next assignment",
-        file=f"{_CONSUMER}/worker.py",
-        old="offsets = self._offsets.get(group.epoch)",
-        new="offsets = self._offsets.get(self._lanes.epoch(group.partition) or 0)",
+        file=f"{_CONSUMER}/assignments.py",
+        old="offsets = self._offsets.get(run.epoch)",
+        new="offsets = self._offsets.get(self._lanes.epoch(run.partition) or run.epoch)",
         tests=[f"{_MEMBER}::test_a_late_completion_finishes_nothing_in_the_next_assignment"],
     ),
     Mutation(
@@ -63,8 +63,8 @@ MUTATIONS = (
     Mutation(
         name="the poll thread sleeps",
         file=f"{_CONSUMER}/source.py",
-        old="            held.records += len(records)\n",
-        new="            held.records += len(records)\n            time.sleep(15 if records else 0)\n",
+        old="            owned.position = position\n",
+        new="            owned.position = position\n            time.sleep(15 if records else 0)\n",
         tests=[
             "tests/integration/consumer/test_poll.py::test_an_outage_longer_than_max_poll_interval_costs_no_membership"
         ],
@@ -72,11 +72,11 @@ MUTATIONS = (
     ),
     Mutation(
         name="an offset is finished before the FHIR server has answered",
-        file=f"{_CONSUMER}/worker.py",
-        old="        self._lanes.receive(item.partition, item.records)\n",
+        file=f"{_CONSUMER}/assignments.py",
+        old="        self._lanes.receive(partition, records)\n",
         new=(
-            "        self._lanes.receive(item.partition, item.records)\n"
-            "        for record in item.records:\n"
+            "        self._lanes.receive(partition, records)\n"
+            "        for record in records:\n"
             "            self._offsets[epoch].finish(record.offset)\n"
         ),
         tests=[f"{_MEMBER}::test_an_outage_is_waited_for_and_fills_no_dead_letter_topic"],

@@ -21,7 +21,7 @@ def test_an_outage_longer_than_max_poll_interval_costs_no_membership(line: Line,
         member.wait_for("assigned")
         fhir.faults.answer(503, times=None)
         produce(line, feed(6, 2))
-        member.wait_for("breaker open")
+        member.wait_for("breaker.opened")
         time.sleep(12)
         assert member.process.poll() is None, member.text
         assert not LOST.search(member.text)

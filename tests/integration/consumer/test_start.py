@@ -56,9 +56,9 @@ def test_a_fhir_server_that_cannot_do_it(
 def test_decision_21_patient_ids_without_a_system_are_warned_of_once(line: Line, system: str | None) -> None:
     env = {f"DICOMCAST_{system}": "urn:x:mrn"} if system else {}
     with line.consumer(env=env) as member:
-        member.wait_for("event=assigned")
+        member.wait_for("event=partitions.assigned")
         assert member.stop() == 0
-        assert member.text.count("PatientIDs have no system") == (0 if system else 1)
+        assert member.text.count("patient_system.missing") == (0 if system else 1)
 
 
 def test_a_url_without_a_fhir_server(line: Line, fhir: RunningFhirServer) -> None:

@@ -1,7 +1,7 @@
 """What a task does with a group of studies: read → prove → write, until every event has met its fate.
 
     1. events    decode and read each record; what cannot be read is rejected, a DICOM server that is away waited for
-    2. read      the studies, their Patients and the Endpoint: three searches, however many studies
+    2. read      the studies, their Patients and the Endpoint: three searches, however many studies (with doses: four)
     3. plan      pure: what to create, to change, to delete; nothing when FHIR is as it should be
     4. prove     a commit of the partition, begun after 2, was accepted: it is still ours
     5. write     one transaction; a study without instances is deleted in two steps
@@ -25,7 +25,7 @@ from dicomcast_runtime.errors import StopError
 from dicomcast_runtime.logs import raised_at
 
 from .bundle import check_answers, transaction_bundle
-from .deletion import delete_study
+from .deletion import delete_observations, delete_study
 from .errors import (
     ConflictError,
     ConsumerError,
@@ -251,6 +251,8 @@ class StudyApplier:
         if plan.entries:
             answers = await self._fhir.transaction(transaction_bundle(plan.entries))
             check_answers(plan.entries, answers)
+        if plan.removals:
+            await delete_observations(self._fhir, plan.removals)
         for study in plan.deletions:
             await delete_study(self._fhir, study)
 

@@ -1,18 +1,25 @@
-"""Deleting a study that has lost its last instance.
+"""Deleting a study that has lost its last instance, and dose Observations whose report is gone.
 
 DELETE is not conditional on every server (tried: HAPI deletes version 2 on If-Match 1). So it goes in two steps: the
 plan's transaction has written the study without series, conditional on its version; then it is deleted, and the version
 that the deletion made must follow the one that was deleted. If not, someone wrote in between: their version is put
 back.
+
+What other resources reference cannot be deleted (R4 http.html#delete leaves that to the server; HAPI answers 409). It
+stays, with a warning.
 """
+
+from collections.abc import Sequence
 
 import structlog
 
-from .bundle import version_of
-from .errors import ConflictError
+from .bundle import deletion_bundle, version_of
+from .errors import ConflictError, RejectedError, SystemicError
 from .fhir_client import FhirClient
+from .mapping import dose_study_token, doses_to_delete
+from .mapping.identity import DICOM_UID_SYSTEM, Resource
 
-__all__ = ["delete_study"]
+__all__ = ["delete_observations", "delete_study"]
 
 log = structlog.get_logger("dicomcast.apply")
 
@@ -29,13 +36,51 @@ async def delete_study(fhir: FhirClient, study_id: str) -> None:
     if emptied.get("series"):
         raise ConflictError("the study has instances again")
     try:
-        made = await fhir.delete("ImagingStudy", study_id)
+        made = await _delete(fhir, emptied)
     except ConflictError:
         log.warning("study.kept", imaging_study=study_id)
         return
     before = version_of(emptied)
     if made is not None and made.isdigit() and before.isdigit() and int(made) > int(before) + 1:
         await _put_back(fhir, study_id, str(int(made) - 1))
+
+
+async def delete_observations(fhir: FhirClient, references: Sequence[str]) -> None:
+    """Deletes all of `Observation/id` together, or, where one is referenced, each that is not. In that order."""
+    try:
+        await fhir.transaction(deletion_bundle(references))
+        return
+    except ConflictError:
+        log.info("observations are deleted one by one", count=len(references))
+    for reference in references:
+        try:
+            await fhir.delete(*reference.split("/"))
+        except ConflictError:
+            log.warning("observation kept", what="other resources reference it", observation=reference)
+
+
+async def _delete(fhir: FhirClient, study: Resource) -> str | None:
+    """Deletes the study, with dose Observations of ours that hold it; the version that made, where the server tells."""
+    try:
+        return await fhir.delete("ImagingStudy", study["id"])
+    except ConflictError:
+        ours = await _doses(fhir, study)
+        if not ours:
+            raise
+    answers = await fhir.transaction(deletion_bundle([*doses_to_delete(ours), f"ImagingStudy/{study['id']}"]))
+    return answers[-1].version
+
+
+async def _doses(fhir: FhirClient, study: Resource) -> list[Resource]:
+    """Those of the study: the option may have been on when they were made, and be off now."""
+    identifiers = [one for one in study.get("identifier") or () if one.get("system") == DICOM_UID_SYSTEM]
+    tokens = [dose_study_token(str(one.get("value"))) for one in identifiers]
+    if not tokens:
+        return []
+    try:
+        return await fhir.search("Observation", [("identifier", ",".join(tokens)), ("_count", "500")])
+    except (ConflictError, RejectedError, SystemicError):  # a server without Observation
+        return []
 
 
 async def _put_back(fhir: FhirClient, study_id: str, version: str) -> None:

@@ -6,7 +6,7 @@ be). Nothing of a response body goes into an error but the OperationOutcome's co
 """
 
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import httpx
 import orjson
 from dicomcast_runtime.backoff import retry_after_s
 
+from . import exact_json
 from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 
 __all__ = ["EntryAnswer", "FhirClient", "Resource"]
@@ -24,6 +25,8 @@ Resource = dict[str, Any]
 _JSON: Final = "application/fhir+json"
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _MAX_PAGES: Final = 50
+_WITH_DECIMALS: Final = frozenset({"Observation"})
+"""Types whose decimals are read digit by digit, so that a write gives back what others wrote there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class FhirClient:
 
     async def capability(self) -> Resource:
         """The CapabilityStatement."""
-        return await self._resource("GET", "metadata")
+        return await self._resource("GET", "metadata", orjson.loads)
 
     async def search(self, resource_type: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
         """All resources that the search finds, with what `_include` brings.
@@ -54,13 +57,14 @@ class FhirClient:
         """
         content = urllib.parse.urlencode(parameters).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        page = await self._resource("POST", f"{resource_type}/_search", content=content, headers=headers)
+        parse = exact_json.loads if resource_type in _WITH_DECIMALS else orjson.loads
+        page = await self._resource("POST", f"{resource_type}/_search", parse, content=content, headers=headers)
         found = list(_matches(page))
         for _ in range(_MAX_PAGES):
             following = self._next(page)
             if following is None:
                 return found
-            page = await self._resource("GET", following)
+            page = await self._resource("GET", following, parse)
             found += _matches(page)
         raise RejectedError(
             "fhir", "fhir.too_many_matches", f"a search for {resource_type} has over {_MAX_PAGES} pages"
@@ -74,7 +78,7 @@ class FhirClient:
     async def transaction(self, bundle: Resource) -> list[EntryAnswer]:
         """Applies all entries or none; answers in their order."""
         headers = {"Content-Type": _JSON, "Prefer": "return=minimal"}
-        response = await self._send("POST", self._base, content=orjson.dumps(bundle), headers=headers)
+        response = await self._send("POST", self._base, content=exact_json.dumps(bundle), headers=headers)
         entries = self._body(response, named=False).get("entry", [])
         if len(entries) != len(bundle["entry"]):
             raise RetryableError(f"the transaction's answer has {len(entries)} entries for {len(bundle['entry'])}")
@@ -97,11 +101,11 @@ class FhirClient:
     async def put(self, resource: Resource) -> None:
         """Writes the resource under its id, whatever is there."""
         path = f"{resource['resourceType']}/{resource['id']}"
-        response = await self._send("PUT", path, content=orjson.dumps(resource), headers={"Content-Type": _JSON})
+        response = await self._send("PUT", path, content=exact_json.dumps(resource), headers={"Content-Type": _JSON})
         self._check(response, named=True)
 
-    async def _resource(self, method: str, path: str, **request: Any) -> Resource:
-        return self._body(await self._send(method, path, **request), named=False)
+    async def _resource(self, method: str, path: str, parse: Callable[[bytes], Any], **request: Any) -> Resource:
+        return self._body(await self._send(method, path, **request), named=False, parse=parse)
 
     async def _send(
         self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -113,11 +117,11 @@ class FhirClient:
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise RetryableError(f"FHIR: {type(error).__name__}") from error
 
-    def _body(self, response: httpx.Response, *, named: bool) -> Resource:
+    def _body(self, response: httpx.Response, *, named: bool, parse: Callable[[bytes], Any] = orjson.loads) -> Resource:
         self._check(response, named=named)
         try:
-            body = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
+            body = parse(response.content)
+        except ValueError:
             raise RetryableError(f"FHIR: {response.status_code} with a body that is not JSON") from None
         if not isinstance(body, dict):
             raise RetryableError(f"FHIR: {response.status_code} with a body that is not a resource")

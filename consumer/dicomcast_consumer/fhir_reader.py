@@ -1,10 +1,11 @@
-"""What FHIR has of the studies of a group: three searches, however many studies."""
+"""What FHIR has of the studies of a group: three searches, however many studies; a fourth where doses are mapped."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from .fhir_client import FhirClient
-from .mapping import PatientIdentifier, endpoint_token, matches, study_token
+from .mapping import PatientIdentifier, dose_study_token, endpoint_token, matches, study_token
+from .mapping.dose_observation import STUDY_OF_DOSE_SYSTEM
 from .mapping.endpoint import CONNECTION_TYPE, WADO_RS, endpoint_name
 from .mapping.identity import DICOM_UID_SYSTEM, Resource, urn_oid
 from .plan import FhirState, StudyWork
@@ -17,8 +18,10 @@ _MAX_LINKS = 5
 class FhirReader:
     """Reads, fresh each time. It remembers only which Endpoints exist, so that their first writers alone queue up."""
 
-    def __init__(self, client: FhirClient) -> None:
+    def __init__(self, client: FhirClient, *, with_doses: bool = False) -> None:
+        """`with_doses`: the dose Observations of the studies are read as well, by a fourth search."""
         self.client = client
+        self._with_doses = with_doses
         self._endpoints_seen: set[str] = set()
 
     def shared(self, works: Sequence[StudyWork]) -> set[str]:
@@ -27,11 +30,13 @@ class FhirReader:
         return {identifier.token for work in works for identifier in work.patients} | new
 
     async def read(self, works: Sequence[StudyWork]) -> FhirState:
-        """The studies with their subjects, the Patients by identifier, the Endpoints."""
+        """The studies with their subjects, the Patients by identifier, the Endpoints, the dose Observations."""
         addresses = sorted({work.profile.dicomweb_url for work in works})
         wanted = {identifier.token: identifier for work in works for identifier in work.patients}
-        found, patients, endpoints = await asyncio.gather(
-            self._studies(sorted({work.study_instance_uid for work in works})),
+        uids = sorted({work.study_instance_uid for work in works})
+        found, observations, patients, endpoints = await asyncio.gather(
+            self._studies(uids),
+            self._observations(uids),
             self._patients(wanted),
             asyncio.gather(*(self._endpoint(address) for address in addresses)),
         )
@@ -41,7 +46,8 @@ class FhirReader:
         by_reference = {f"Patient/{patient['id']}": patient for patient in known}
         await self._add_subjects(studies, by_reference)
         return FhirState(
-            studies={work.study_instance_uid: _having(studies, study_key(work.study_instance_uid)) for work in works},
+            studies={uid: _having(studies, study_key(uid)) for uid in uids},
+            observations={uid: _having(observations, (STUDY_OF_DOSE_SYSTEM, urn_oid(uid))) for uid in uids},
             patients=patients,
             by_reference=by_reference,
             endpoints=dict(zip(addresses, endpoints, strict=True)),
@@ -53,6 +59,12 @@ class FhirReader:
             "ImagingStudy",
             [("identifier", identifiers), ("_include", "ImagingStudy:subject"), ("_count", str(2 * len(uids) + 10))],
         )
+
+    async def _observations(self, uids: Sequence[str]) -> list[Resource]:
+        if not self._with_doses:
+            return []
+        identifiers = ",".join(dose_study_token(uid) for uid in uids)
+        return await self.client.search("Observation", [("identifier", identifiers), ("_count", "500")])
 
     async def _patients(self, wanted: Mapping[str, PatientIdentifier]) -> dict[str, tuple[Resource, ...]]:
         """By search token: the Patients that have the identifier, or took the place of one that has it."""

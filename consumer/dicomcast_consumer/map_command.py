@@ -13,6 +13,7 @@ from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.settings import load_settings
 from pydantic import ValidationError
 
+from . import exact_json
 from .bundle import transaction_bundle
 from .command_settings import MapSettings
 from .config import SourceSection
@@ -160,6 +161,6 @@ def _write(plan: Plan) -> None:
     bundle: dict[str, Any] = transaction_bundle(plan.entries)
     if not bundle["entry"]:
         del bundle["entry"]  # R4 knows no empty arrays
-    text = orjson.dumps(bundle, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    text = exact_json.dumps(bundle, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     sys.stdout.buffer.write(text)
     sys.stdout.flush()

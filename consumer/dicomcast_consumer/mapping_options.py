@@ -189,6 +189,11 @@ class MappingOptions(_Section):
     exclude: FilterOptions = Field(
         default=FilterOptions(), description="Do not map instances that match any criterion set here."
     )
+    observations: Literal["none", "dose"] = Field(
+        default="none",
+        description="Which Observations are made. dose: of each radiation dose SR a dose summary, and one per "
+        "irradiation event in it.",
+    )
     missing_patient_id: Literal["reject", "placeholder"] = Field(
         default="reject",
         description="What an instance without PatientID becomes. reject: a dead letter. placeholder: a Patient that is "

@@ -21,9 +21,12 @@ from .mapping import (
     Settlement,
     SourceProfile,
     StudyMerge,
+    dose_tokens,
+    doses_to_delete,
     endpoint_resource,
     endpoint_token,
     fold,
+    merge_dose,
     merge_patient,
     merge_study,
     patient_identifiers,
@@ -61,6 +64,8 @@ class FhirState:
     """Patients by `Patient/<id>`, the subjects of the studies among them; of one merged away the one in its place."""
     endpoints: Mapping[str, Resource | None]
     """By address."""
+    observations: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict)
+    """By Study Instance UID: the dose Observations, where they are mapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Plan:
     entries: list[Entry] = field(default_factory=list)
     deletions: list[str] = field(default_factory=list)
     """Ids of the studies to delete once the transaction has left them without series."""
+    removals: list[str] = field(default_factory=list)
+    """References of the dose Observations to delete before these, each after what refers to it."""
     rejections: list[Rejection] = field(default_factory=list)
     reports: Counter[str] = field(default_factory=Counter)
     """How many studies or Patients a person should look at, by reason."""
@@ -85,7 +92,7 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.entries or self.deletions)
+        return bool(self.entries or self.deletions or self.removals)
 
 
 def plan_studies(works: Sequence[StudyWork], state: FhirState, *, options: MappingOptions) -> Plan:
@@ -124,9 +131,7 @@ class _Round:
         """The plan, complete unless something was newly refused."""
         studies = [entry for work in works for entry in self._study(work)]
         patients = [entry for reference in sorted(self._patients) for entry in self._patient(self._patients[reference])]
-        endpoints = [
-            create(endpoint_resource(address), token=endpoint_token(address)) for address in sorted(self._addresses)
-        ]
+        endpoints = [create(endpoint_resource(address), endpoint_token(address)) for address in sorted(self._addresses)]
         self._plan.entries = [*endpoints, *patients, *studies]
         return self._plan
 
@@ -176,7 +181,7 @@ class _Round:
             self._refuse([change], refusal)
         self._plan.reports.update(merge.report)
         self._note_patient(settlement, changes)
-        return self._study_entries(work, merge)
+        return [*self._study_entries(work, merge), *self._dose_entries(work, settlement, merge)]
 
     def _note_patient(self, settlement: Settlement, changes: Sequence[InstanceChange]) -> None:
         reference = _patient_reference(settlement)
@@ -196,8 +201,31 @@ class _Round:
             return [update(resource)]
         self._note_endpoint(work, resource)
         if merge.outcome is Outcome.CREATE:
-            return [create(resource, token=study_token(work.study_instance_uid))]
+            return [create(resource, study_token(work.study_instance_uid))]
         return [update(resource)]
+
+    def _dose_entries(self, work: StudyWork, settlement: Settlement, merge: StudyMerge) -> list[Entry]:
+        if self._options.observations != "dose":
+            return []
+        uid = work.study_instance_uid
+        known = self._state.observations.get(uid, ())
+        if merge.outcome is Outcome.EMPTY:
+            self._plan.removals += doses_to_delete(known)
+            return []
+        study = merge.resource or {}
+        dose = merge_dose(
+            known,
+            settlement.runs,
+            study_instance_uid=uid,
+            study=f"ImagingStudy/{study['id']}" if "id" in study else placeholder("ImagingStudy", study_token(uid)),
+            subject=study.get("subject"),
+            new_reference=lambda of: placeholder("Observation", *dose_tokens(of, uid)),
+            source=work.profile.dicomweb_url,
+        )
+        self._plan.reports.update(dose.report)
+        self._plan.removals += doses_to_delete(dose.removed)
+        created = [create(resource, *dose_tokens(of, uid)) for of, resource in dose.created]
+        return [*created, *(update(resource) for resource in dose.changed)]
 
     def _note_endpoint(self, work: StudyWork, resource: Resource) -> None:
         address = work.profile.dicomweb_url
@@ -214,7 +242,7 @@ class _Round:
             return []
         self._plan.reports.update(merge.report)
         if patient.existing is None:
-            return [create(merge.resource, token=patient.identifier.token)]
+            return [create(merge.resource, patient.identifier.token)]
         return [update(merge.resource)] if merge.changed else []
 
     def _refuse(self, changes: Iterable[InstanceChange], error: RejectedError) -> None:
@@ -223,7 +251,7 @@ class _Round:
 
     def _endpoint_reference(self, address: str) -> str:
         found = self._state.endpoints.get(address)
-        return f"Endpoint/{found['id']}" if found else placeholder(f"Endpoint?{endpoint_token(address)}")
+        return f"Endpoint/{found['id']}" if found else placeholder("Endpoint", endpoint_token(address))
 
 
 def _patient_reference(settlement: Settlement) -> str | None:
@@ -231,7 +259,7 @@ def _patient_reference(settlement: Settlement) -> str | None:
         return None
     if settlement.patient is not None:
         return f"Patient/{settlement.patient['id']}"
-    return placeholder(f"Patient?{settlement.identifier.token}")
+    return placeholder("Patient", settlement.identifier.token)
 
 
 def _subject(study: Resource | None) -> str:

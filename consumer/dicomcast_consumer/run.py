@@ -103,7 +103,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         events=EventReader(
             feeds=feeds, options=settings.mapping, schema_by_id=registry.schema_by_id if registry else None
         ),
-        fhir=FhirReader(fhir),
+        fhir=FhirReader(fhir, with_doses=settings.mapping.observations == "dose"),
         letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
         gate=Gate(Breaker(), RejectionGuard()),
         prove=worker.commits.prove,

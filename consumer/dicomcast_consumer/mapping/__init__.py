@@ -7,12 +7,14 @@
     merge_patient         that Patient as it is to be, from Settlement.patient and .values; not when .identifier is None
     merge_study           the ImagingStudy as it is to be
     endpoint_resource     the Endpoint of a source
+    merge_dose            the Observations of its radiation dose reports, where options.observations asks for them
 
 The order of the calls is that of this list: read the study (`study_token`), its subject and the Patients found, then
 settle, then merge_patient, then merge_study with the reference to that Patient.
 """
 
 from ..mapping_options import MappingOptions, SourceProfile
+from .dose_observation import dose_study_token, dose_tokens, doses_to_delete
 from .endpoint import endpoint_resource, endpoint_token, matches
 from .fragments import PatientIdentifier
 from .identity import (
@@ -29,6 +31,7 @@ from .identity import (
 )
 from .imaging_study import Outcome, StudyMerge, merge_study
 from .marks import without_marks
+from .merge_dose import DoseMerge, merge_dose
 from .patient import PatientMerge, merge_patient
 from .read import in_partition, read_event
 from .settlement import Settlement, patient_identifiers, settle
@@ -40,6 +43,7 @@ __all__ = [
     "BASE_URI",
     "TAG_CODE",
     "TAG_SYSTEM",
+    "DoseMerge",
     "InstanceChange",
     "InstanceRun",
     "Kind",
@@ -54,6 +58,9 @@ __all__ = [
     "Settlement",
     "SourceProfile",
     "StudyMerge",
+    "dose_study_token",
+    "dose_tokens",
+    "doses_to_delete",
     "endpoint_resource",
     "endpoint_token",
     "escape_token",
@@ -61,6 +68,7 @@ __all__ = [
     "in_partition",
     "is_ours",
     "matches",
+    "merge_dose",
     "merge_patient",
     "merge_study",
     "patient_identifiers",

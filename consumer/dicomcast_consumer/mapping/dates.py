@@ -16,6 +16,7 @@ __all__ = ["Clock", "is_refinement", "read_date"]
 
 _DATE = re.compile(r"(\d{4})(?:([.\-]?)(\d{2})(?:\2(\d{2}))?)?", re.ASCII)
 _TIME = re.compile(r"(\d{2})(?:(:?)(\d{2})(?:\2(\d{2})(?:\.(\d{1,6})\d*)?)?)?", re.ASCII)
+_DATE_TIME = re.compile(r"(\d{4}(?:\d{2}(?:\d{2})?)?)(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([+-]\d{4})?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d{2})(\d{2})", re.ASCII)
 
 
@@ -151,8 +152,25 @@ class Clock:
     def _known_offset(self, day: str, time: _Time) -> str | None:
         return self._offset or (_zone_offset(self._zone, day, time) if self._zone else None)
 
-    def _with_offset(self, day: str, time: _Time, time_attribute: str) -> str:
-        offset = self._known_offset(day, time)
+    def date_time(self, text: str, attribute: str) -> str | None:
+        """R4 dateTime of a DT (PS3.5 6.2): as much of it as is known. Its own offset comes first."""
+        found = _DATE_TIME.fullmatch(text)
+        day = read_date(found[1]) if found else None
+        if found is None or day is None:
+            self._data_set.omit(attribute, "date_time_invalid")
+            return None
+        own = _offset(found[3]) if found[3] else None
+        if found[3] and own is None:
+            self._data_set.omit(attribute, "offset_invalid")
+        time = _read_time(found[2]) if found[2] and len(found[2]) > 2 else None
+        if time is None or len(day) < 10:
+            if found[2]:
+                self._data_set.omit(attribute, "time_invalid" if len(found[2]) > 2 else "time_without_minutes")
+            return day
+        return self._with_offset(day, time, attribute, own)
+
+    def _with_offset(self, day: str, time: _Time, time_attribute: str, own: str | None = None) -> str:
+        offset = own or self._known_offset(day, time)
         if offset is None and self._assume_utc and self._zone is None:
             offset = "+00:00"
         if offset is None:

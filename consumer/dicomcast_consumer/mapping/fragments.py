@@ -190,6 +190,13 @@ class Frames:
         return {"url": self.url, "valueInteger": self.count}
 
 
+def is_accession_request(reference: Resource) -> bool:
+    """Whether a reference is one that `AccessionNumber.request` makes, whatever its number."""
+    kind = (reference.get("identifier") or {}).get("type") or {}
+    codes = [coding.get("code") for coding in kind.get("coding") or ()]
+    return "reference" not in reference and reference.get("type") == "ServiceRequest" and ACCESSION_CODE in codes
+
+
 def sop_class_coding(sop_class_uid: str, display: str | None = None) -> Resource:
     """R4 ImagingStudy.series.instance.sopClass."""
     return _filled(system=URI_SYSTEM, code=urn_oid(sop_class_uid), display=display)

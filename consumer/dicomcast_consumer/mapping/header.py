@@ -8,12 +8,15 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from .. import exact_json
 from ..errors import RejectedError
 from .elements import DataSet
+from .shallow import shallow
 from .values import Omission
 
 __all__ = ["Header", "Readings"]
@@ -23,6 +26,7 @@ T = TypeVar("T")
 _Attributes: TypeAlias = dict[str, msgspec.Raw]
 _ATTRIBUTES: Final = msgspec.json.Decoder(_Attributes | list[_Attributes])
 _ELEMENT: Final = msgspec.json.Decoder()
+_EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
 _MOST_BYTES: Final = 16 * 1024
 
 
@@ -41,6 +45,11 @@ class Header(DataSet):
         raw = super()._element(tag)
         self.asked[tag] = raw
         return None if raw is None else _decoded(raw)
+
+    def exact(self, tag: str) -> DataSet:
+        """This attribute alone, its numbers with the digits they were written with, what is too deep in it cut."""
+        raw = super()._element(tag)
+        return DataSet({} if raw is None else {tag: _exact(bytes(raw))}, self._sop_instance_uid, self.omissions)
 
     def note_again(self, omissions: Iterable[Omission]) -> None:
         """Note what was noted of another instance."""
@@ -69,7 +78,7 @@ def _split(text: str) -> _Attributes:
 
 def _split_tolerantly(text: str) -> _Attributes:
     try:
-        found = json.loads(text)
+        found = _any_depth(json.loads, text)
     except (ValueError, RecursionError):
         raise RejectedError("map", "map.metadata_malformed", "the metadata is not JSON") from None
     if isinstance(found, list) and len(found) == 1:
@@ -86,6 +95,20 @@ def _decoded(raw: msgspec.Raw) -> Any:
         return json.loads(bytes(raw))
     except RecursionError:
         raise RejectedError("map", "map.metadata_malformed", "an attribute is nested without end") from None
+
+
+def _exact(raw: bytes) -> Any:
+    try:
+        return _EXACT.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return _any_depth(exact_json.loads, raw.decode())
+
+
+def _any_depth(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except RecursionError:
+        return parse(shallow(text))
 
 
 @dataclass(frozen=True, slots=True)

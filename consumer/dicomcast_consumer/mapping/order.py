@@ -12,12 +12,18 @@ _STUDY = (
     *("interpreter", "endpoint", "numberOfSeries", "numberOfInstances", "procedureReference", "procedureCode"),
     *("location", "reasonCode", "reasonReference", "note", "description", "series"),
 )
+_OBSERVATION = (
+    *_RESOURCE,
+    *("identifier", "basedOn", "partOf", "status", "category", "code", "subject", "focus", "encounter"),
+    *("effectiveDateTime", "issued", "performer", "valueString", "dataAbsentReason", "interpretation", "note"),
+    *("bodySite", "method", "specimen", "device", "referenceRange", "hasMember", "derivedFrom", "component"),
+)
 SERIES_ORDER = (
     *("id", "extension", "uid", "number", "modality", "description", "numberOfInstances", "endpoint", "bodySite"),
     *("laterality", "specimen", "started", "_started", "performer", "instance"),
 )
 INSTANCE_ORDER = ("id", "extension", "uid", "sopClass", "number", "title")
-_ORDERS = {"Patient": _PATIENT, "ImagingStudy": _STUDY}
+_ORDERS = {"Patient": _PATIENT, "ImagingStudy": _STUDY, "Observation": _OBSERVATION}
 
 
 def arranged(element: Resource, order: tuple[str, ...]) -> Resource:

@@ -14,9 +14,11 @@ from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
 from .codes import identified_schemes
 from .dates import Clock
+from .dose_values import DoseReport
 from .elements import DataSet, is_uid
 from .filters import is_wanted
 from .header import Header, Readings
+from .read_dose import is_dose_report, read_dose
 from .read_instance import read_instance, read_series
 from .read_patient import read_patient
 from .read_study import read_study
@@ -96,6 +98,7 @@ def _with_values(
         patient=shared.patient,
         study=shared.study,
         series=shared.series,
+        dose=_read_dose(header, shared.study, profile, options),
         omissions=tuple(header.omissions),
     )
 
@@ -124,10 +127,8 @@ def _read_shared(change: InstanceChange, header: Header, profile: SourceProfile,
     def read() -> _Shared:
         _check_uid(header, "0020000D", "StudyInstanceUID", study)
         _check_uid(header, "0020000E", "SeriesInstanceUID", series)
-        schemes = identified_schemes(header)
-        known = options.model_copy(update={"codingscheme": schemes | options.codingscheme}) if schemes else options
-        assume_utc = known.unknown_tz == "assume-utc"
-        clock = Clock(header, timezone=profile.timezone, assume_utc=assume_utc, leap_second=known.leap_second)
+        known = _with_schemes(header, options)
+        clock = _clock(header, profile, known)
         return _Shared(
             patient=read_patient(header, study, profile, known, today=today),
             study=read_study(header, clock, profile, known),
@@ -135,6 +136,25 @@ def _read_shared(change: InstanceChange, header: Header, profile: SourceProfile,
         )
 
     return _READINGS.read(header, read, key=(study, series, today), context=(profile, options))
+
+
+def _with_schemes(header: Header, options: MappingOptions) -> MappingOptions:
+    schemes = identified_schemes(header)
+    return options.model_copy(update={"codingscheme": schemes | options.codingscheme}) if schemes else options
+
+
+def _clock(header: Header, profile: SourceProfile, options: MappingOptions) -> Clock:
+    assume_utc = options.unknown_tz == "assume-utc"
+    return Clock(header, timezone=profile.timezone, assume_utc=assume_utc, leap_second=options.leap_second)
+
+
+def _read_dose(
+    header: Header, study: StudyValues, profile: SourceProfile, options: MappingOptions
+) -> DoseReport | None:
+    if options.observations != "dose" or not is_dose_report(header):
+        return None
+    known = _with_schemes(header, options)
+    return read_dose(header, _clock(header, profile, known), study, profile, known)
 
 
 def _check_uid(data_set: DataSet, tag: str, attribute: str, expected: str) -> None:

@@ -4,6 +4,7 @@ __all__ = ["ACQUISITION_MODALITIES", "LATERALITY", "MODALITIES", "SCHEME_URIS", 
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 SCT = "http://snomed.info/sct"
+UCUM = "http://unitsofmeasure.org"
 
 _MODALITIES_TERMS = """
 ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT IVUS
@@ -25,7 +26,7 @@ SCHEME_URIS = {
     "DCM": DCM,
     "SCT": SCT,
     "LN": "http://loinc.org",
-    "UCUM": "http://unitsofmeasure.org",
+    "UCUM": UCUM,
     "RADLEX": "http://radlex.org",
     "RPID": "http://radlex.org",
     "I10": "http://hl7.org/fhir/sid/icd-10",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from fhir.resources.R4B.endpoint import Endpoint
 from fhir.resources.R4B.fhirtypes import DateTimeType
 from fhir.resources.R4B.imagingstudy import ImagingStudy, ImagingStudySeries, ImagingStudySeriesInstance
+from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.patient import Patient
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -21,7 +22,12 @@ from .identity import Resource
 
 __all__ = ["validate_instance", "validate_new", "validate_series"]
 
-_TYPES: dict[str, type[BaseModel]] = {"Patient": Patient, "Endpoint": Endpoint, "ImagingStudy": ImagingStudy}
+_TYPES: dict[str, type[BaseModel]] = {
+    "Patient": Patient,
+    "Endpoint": Endpoint,
+    "ImagingStudy": ImagingStudy,
+    "Observation": Observation,
+}
 
 _MOST_SHAPES: Final = 4096
 _MAX_INT: Final = 2**31 - 1

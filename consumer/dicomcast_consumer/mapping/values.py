@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from functools import cmp_to_key
 
+from .dose_values import DoseReport
 from .fragments import (
     AccessionNumber,
     Coding,
@@ -144,6 +145,8 @@ class InstanceChange:
     study: StudyValues | None = None
     series: SeriesValues | None = None
     instance: InstanceValues | None = None
+    dose: DoseReport | None = None
+    """Of a radiation dose report, where the options ask for it."""
     omissions: tuple[Omission, ...] = ()
 
 

@@ -20,6 +20,9 @@ SEEN_WARNINGS = {
     "Terminology_TX_ValueSet_NotFound": "R4 names value sets that are pages of DICOM and RSNA.",
     "TERMINOLOGY_TX_SYSTEM_UNSUPPORTED": "SNOMED CT is not at hand offline.",
     "Terminology_PassThrough_TX_Message": "A code system is not known to it, such as LOINC, offline.",
+    "All_observations_should_have_a_performer": "A dose is measured by a device; no resource is made of it.",
+    "All_observations_should_have_an_effectiveDateTime_or_an_effectivePeriod": "Where the report has no time.",
+    "TYPE_SPECIFIC_CHECKS_DT_QTY_UCUM_ANNOTATIONS": "Counts have such units in DICOM's own templates.",
     "Type_Specific_Checks_DT_DateTime_Reasonable": "The data set says so: we correct no dates.",
 }
 """Warnings that say nothing against a resource, and why."""

@@ -6,15 +6,18 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dicomcast_consumer import exact_json
 from dicomcast_consumer.mapping import (
     InstanceChange,
     MappingOptions,
     Outcome,
     PatientMerge,
     Resource,
+    Settlement,
     SourceProfile,
     StudyMerge,
     fold,
+    merge_dose,
     merge_patient,
     merge_study,
     read_event,
@@ -157,6 +160,8 @@ class Scene:
         self.profile = profile
         self.study: Resource | None = None
         self.patients: dict[str, Resource] = {}
+        self.observations: dict[str, Resource] = {}
+        """An Observation's id is its UID."""
         self.rejected: list[str] = []
         self.report: list[str] = []
         self.writes = 0
@@ -165,10 +170,12 @@ class Scene:
 
     def put(self, resource: Resource) -> None:
         """Store a resource as somebody else might."""
-        stored = json.loads(json.dumps(resource))
+        stored = exact_json.loads(exact_json.dumps(resource))
         if resource["resourceType"] == "Patient":
             stored.setdefault("id", str(len(self.patients) + 1))
             self.patients[stored["id"]] = stored
+        elif resource["resourceType"] == "Observation":
+            self.observations[stored["id"]] = stored
         else:
             stored.setdefault("id", "s")
             self.study = stored
@@ -223,7 +230,32 @@ class Scene:
         self.rejected += [error.code for _, error in merge.rejected]
         self.report += merge.report
         self._store_study(merge)
+        if self.options.observations == "dose":
+            self._merge_dose(settlement, merge, changes[0].study_instance_uid)
         return merge
+
+    def _merge_dose(self, settlement: Settlement, merge: StudyMerge, study_instance_uid: str) -> None:
+        if merge.outcome is Outcome.EMPTY:
+            self.writes += len(self.observations)
+            self.observations.clear()
+            return
+        before = deepcopy(self.observations)
+        dose = merge_dose(
+            list(self.observations.values()),
+            settlement.runs,
+            study_instance_uid=study_instance_uid,
+            study="ImagingStudy/s",
+            subject=(self.study or {}).get("subject"),
+            new_reference=lambda uid: f"Observation/{uid}",
+            source=self.profile.dicomweb_url,
+        )
+        assert self.observations == before, "the mapping altered what it was given"
+        self.report += dose.report
+        for resource in dose.removed:
+            del self.observations[resource["id"]]
+        for resource in (*({**made, "id": uid} for uid, made in dose.created), *dose.changed):
+            self.put(resource)
+        self.writes += len(dose.removed) + len(dose.created) + len(dose.changed)
 
     def _subject(self) -> str:
         return str(((self.study or {}).get("subject") or {}).get("reference", ""))
@@ -260,7 +292,11 @@ class Scene:
         return series
 
     def content(self) -> str:
-        """Study and Patients as text, without ids, marks and the rest of meta."""
-        resources = [self.study, *self.patients.values()]
+        """Study, Patients and Observations as text, without ids, marks and the rest of meta."""
+        resources = [
+            self.study,
+            *self.patients.values(),
+            *(self.observations[uid] for uid in sorted(self.observations)),
+        ]
         bare = [{k: v for k, v in without_marks(r).items() if k not in ("meta", "id")} for r in resources if r]
-        return json.dumps(bare, ensure_ascii=False)
+        return exact_json.dumps(bare).decode()

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from dicomcast_consumer import exact_json
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import MappingOptions, Omission, SourceProfile, read_event
 from dicomcast_schemas import Action, DicomChangeEvent, State
@@ -18,7 +20,11 @@ NAMES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
 
 
 def _load(path: Path, default: Any) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    return exact_json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+
+
+def _text(content: Any) -> str:
+    return exact_json.dumps(content, option=orjson.OPT_INDENT_2).decode()
 
 
 def _data_set(given: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +81,17 @@ def _omission(omission: Omission) -> dict[str, Any]:
 
 def _resources(scene: Scene) -> dict[str, Any]:
     found = {f"Patient-{number}.json": patient for number, patient in scene.patients.items()}
+    found |= {f"Observation-{number}.json": one for number, one in enumerate(_in_order(scene.observations), start=1)}
     if scene.study is not None:
         found["ImagingStudy.json"] = scene.study
     return found
+
+
+def _in_order(observations: dict[str, Any]) -> list[dict[str, Any]]:
+    """Summaries first, then events, each by UID."""
+    return [
+        observations[uid] for uid in sorted(observations, key=lambda uid: ("hasMember" not in observations[uid], uid))
+    ]
 
 
 def _without_meta(resource: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +106,7 @@ def _update(folder: Path, found: dict[str, Any]) -> None:
     for name, content in found.items():
         known = _load(folder / name, {})
         content = content if name == "report.json" or "meta" in known else _without_meta(content)
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
+        (folder / name).write_text(_text(content) + "\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,7 +123,7 @@ def test_case(name: str) -> None:
     for file, content in expected.items():
         result = found[file]
         result = result if file == "report.json" or "meta" in content else _without_meta(result)
-        assert json.dumps(result, indent=2, ensure_ascii=False) == json.dumps(content, indent=2, ensure_ascii=False)
+        assert _text(result) == _text(content)
 
 
 @pytest.mark.parametrize("name", NAMES)

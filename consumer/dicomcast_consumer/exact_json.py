@@ -1,0 +1,25 @@
+"""JSON whose decimals keep the digits they were written with (R4 json.html#primitive: 1.50 is not 1.5)."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+__all__ = ["dumps", "loads"]
+
+
+def loads(text: str | bytes) -> Any:
+    """What the text says; a number with a point or an exponent is a Decimal. Raises ValueError or RecursionError."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def dumps(value: Any, *, option: int = 0) -> bytes:
+    """UTF-8; a Decimal is written digit by digit, without an exponent. `option` is orjson's."""
+    return orjson.dumps(value, default=_fragment, option=option)
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -51,12 +51,12 @@ async def delete_observations(fhir: FhirClient, references: Sequence[str]) -> No
         await fhir.transaction(deletion_bundle(references))
         return
     except ConflictError:
-        log.info("observations are deleted one by one", count=len(references))
+        pass  # one of them is referenced: it is looked for
     for reference in references:
         try:
             await fhir.delete(*reference.split("/"))
         except ConflictError:
-            log.warning("observation kept", what="other resources reference it", observation=reference)
+            log.warning("observation.kept", observation=reference.removeprefix("Observation/"))
 
 
 async def _delete(fhir: FhirClient, study: Resource) -> str | None:

@@ -106,9 +106,11 @@ def ucum_code(value: str | None, designator: str | None) -> str | None:
     """
     if value is None or (designator is not None and designator.upper() not in _DESIGNATORS):
         return None
+    if _ANNOTATION.fullmatch(value):
+        return value
     for candidate in (value, _SEPARATOR.sub(".", value)):
         code = candidate.translate(_MICRO).replace("^", "").strip(".")
         code = _MENDED.get(code, code)
-        if code in _UNITS or _ANNOTATION.fullmatch(code):
+        if code in _UNITS:
             return code
     return None

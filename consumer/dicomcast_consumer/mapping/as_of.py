@@ -1,9 +1,10 @@
 """The one rule by which a shared value is taken: newest wins, never emptier, never less precise, older ones fill."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from typing import Any
+
+import orjson
 
 from .dates import is_refinement
 from .identity import Resource
@@ -15,8 +16,7 @@ __all__ = ["digest", "is_vaguer_code", "is_vaguer_coding", "is_vaguer_date", "me
 
 def digest(element: Resource) -> str:
     """A name for the content of an element: in the marks it says that the element is ours as it stands."""
-    text = json.dumps(element, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(_sort_key(element)).hexdigest()[:12]
 
 
 def is_vaguer_date(value: Any, than: Any) -> bool:
@@ -118,5 +118,5 @@ def merge_list(
         target[element] = theirs + sorted([*ours.values(), *fresh], key=_sort_key)
 
 
-def _sort_key(entry: Resource) -> str:
-    return json.dumps(entry, sort_keys=True)
+def _sort_key(entry: Resource) -> bytes:
+    return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)

@@ -66,18 +66,17 @@ def merge_study(
     cannot be made. What `existing` holds is never altered.
     """
     rejected = list(settlement.rejected)
-    runs = settlement.runs
     while True:
         merge = _Merge(existing, study_instance_uid, profile, options)
         try:
-            outcome = merge.apply(replace(settlement, runs=runs), subject, endpoint)
+            outcome = merge.apply(settlement, subject, endpoint)
             break
         except RejectedError as error:
-            kept, invalid = _without_invalid(runs)
+            kept, invalid = _without_invalid(settlement.runs)
             if not invalid:
                 raise
             rejected += [(change, error) for change in invalid]
-            runs = kept
+            settlement = replace(settlement, runs=kept)
     resource = None if outcome is Outcome.NOTHING else merge.result(outcome)
     return StudyMerge(outcome=outcome, resource=resource, rejected=tuple(rejected), report=settlement.report)
 

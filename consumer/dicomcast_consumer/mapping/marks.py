@@ -116,12 +116,17 @@ def _extension(key: tuple[str, int, str], names: Iterable[str]) -> Resource:
 def _parse(extension: Resource) -> tuple[Mark | None, list[str]]:
     """The mark and the names of an extension; no mark when it is not as we write it."""
     parts = {e.get("url"): e.get("valueString") or e.get("valueInstant") for e in extension.get("extension") or ()}
+    mark = _mark(*(str(parts.get(name) or "") for name in ("feed", "sequence", "timestamp")))
+    return mark, str(parts.get("values") or "").split()
+
+
+@lru_cache(maxsize=1024)
+def _mark(feed: str, sequence: str, timestamp: str) -> Mark | None:
     try:
-        timestamp = datetime.fromisoformat(str(parts["timestamp"]))
-        mark = Mark(feed=str(parts["feed"]), sequence=int(str(parts["sequence"])), timestamp=timestamp)
-    except (KeyError, ValueError):
-        return None, []
-    return (mark if timestamp.tzinfo else None), str(parts.get("values") or "").split()
+        mark = Mark(feed=feed, sequence=int(sequence), timestamp=datetime.fromisoformat(timestamp))
+    except ValueError:
+        return None
+    return mark if feed and mark.timestamp.tzinfo else None
 
 
 def without_marks(resource: Resource) -> Resource:

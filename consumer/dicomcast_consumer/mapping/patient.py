@@ -54,7 +54,7 @@ def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOption
     }
     merge = _Merge(resource, options, is_new=True)
     merge.add_all(values)
-    validate_new(ordered(resource))
+    validate_new(resource)
     merge.marks.write(resource)
     return PatientMerge(resource=ordered(resource), changed=True, report=tuple(merge.report))
 

@@ -173,6 +173,8 @@ class InstanceRun:
 def in_order(changes: Iterable[InstanceChange]) -> list[InstanceChange]:
     """The changes, oldest mark first; of two with one mark the one given last comes last."""
     found = list(changes)
+    if len(found) < 2:
+        return found
     if len({change.mark.feed for change in found}) <= 1:
         return sorted(found, key=lambda change: change.mark.sequence)
     return sorted(found, key=cmp_to_key(_by_mark))

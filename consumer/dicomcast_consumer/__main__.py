@@ -17,6 +17,7 @@ from .command_settings import ConfigFile
 from .config import ConsumerSettings
 from .map_arguments import map_files
 from .status_command import status
+from .verify_arguments import verify
 
 __all__ = ["app", "main"]
 
@@ -70,6 +71,7 @@ app.command("map")(map_files)
 app.add_typer(replay_command.app, name="replay")
 app.add_typer(dlq_command.app, name="dlq")
 app.command("status")(status)
+app.command("verify")(verify)
 
 
 def main() -> NoReturn:

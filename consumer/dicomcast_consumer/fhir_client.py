@@ -6,7 +6,7 @@ be). Nothing of a response body goes into an error but the OperationOutcome's co
 """
 
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,20 +55,31 @@ class FhirClient:
         By POST, so that no patient's identifier stands in the access logs of proxies and servers; and URLs of many
         identifiers are refused (HAPI answers 414 from 8 kB on).
         """
+        found: list[Resource] = []
+        pages = 0
+        async for page in self._pages(resource_type, parameters):
+            pages += 1
+            if pages > _MAX_PAGES:
+                text = f"a search for {resource_type} has over {_MAX_PAGES} pages"
+                raise RejectedError("fhir", "fhir.too_many_matches", text)
+            found += _matches(page)
+        return found
+
+    async def every(self, resource_type: str, parameters: Sequence[tuple[str, str]]) -> AsyncIterator[Resource]:
+        """The same for a search that may find any number, page by page."""
+        async for page in self._pages(resource_type, parameters):
+            for resource in _matches(page):
+                yield resource
+
+    async def _pages(self, resource_type: str, parameters: Sequence[tuple[str, str]]) -> AsyncIterator[Resource]:
         content = urllib.parse.urlencode(parameters).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         parse = exact_json.loads if resource_type in _WITH_DECIMALS else orjson.loads
         page = await self._resource("POST", f"{resource_type}/_search", parse, content=content, headers=headers)
-        found = list(_matches(page))
-        for _ in range(_MAX_PAGES):
-            following = self._next(page)
-            if following is None:
-                return found
+        yield page
+        while (following := self._next(page)) is not None:
             page = await self._resource("GET", following, parse)
-            found += _matches(page)
-        raise RejectedError(
-            "fhir", "fhir.too_many_matches", f"a search for {resource_type} has over {_MAX_PAGES} pages"
-        )
+            yield page
 
     async def read(self, resource_type: str, resource_id: str) -> Resource | None:
         """The resource, or None when it does not exist (any more)."""

@@ -21,7 +21,7 @@ from dicomcast_sandbox.dicom.feed import (
     read_page,
 )
 from dicomcast_sandbox.dicom.page import status_page
-from dicomcast_sandbox.dicom.qido import search_studies
+from dicomcast_sandbox.dicom.qido import search_instances, search_studies
 from dicomcast_sandbox.dicom.store import Store
 from dicomcast_sandbox.dicom.stow import BrokenMultipartError, NotMultipartError, dicom_parts, store_parts
 from dicomcast_sandbox.dicom.update import BadUpdateError, bulk_update
@@ -79,6 +79,7 @@ def _version_routes(version: int) -> list[Route]:
         Route("/studies", _search, methods=["GET"]),
         Route("/studies", _store_instances, methods=["POST"]),
         Route(study, _store_instances, methods=["POST"]),
+        Route(f"{study}/instances", _search_instances, methods=["GET"]),
         *(Route(level, _delete, methods=["DELETE"]) for level in levels),
         *(Route(f"{level}/metadata", _metadata, methods=["GET"]) for level in levels),
     ]
@@ -121,6 +122,11 @@ async def _metadata(request: Request) -> Response:
 
 async def _search(request: Request) -> Response:
     found = search_studies(_store(request), request.query_params)
+    return _dicom_json(found) if found else Response(status_code=204)
+
+
+async def _search_instances(request: Request) -> Response:
+    found = search_instances(_store(request), request.path_params["study"], request.query_params)
     return _dicom_json(found) if found else Response(status_code=204)
 
 

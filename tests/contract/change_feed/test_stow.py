@@ -151,6 +151,30 @@ class TestSearch:
         assert found(**{"00100020": "p0"}) == [files[0].study]
         assert found(StudyInstanceUID=new_uid()) == []
 
+    def test_studies_of_a_range_of_dates(self, sandbox: SandboxPeer) -> None:
+        files = [dicom_file(StudyDate=date) for date in ("20250101", "20250615", "20251231")]
+        for file in files:
+            sandbox.store(file)
+
+        def found(dates: str) -> list[str]:
+            answer = sandbox.http.get("/v2/studies", params={"StudyDate": dates})
+            return [one["0020000D"]["Value"][0] for one in answer.json()] if answer.status_code == 200 else []
+
+        assert found("20250615-") == [file.study for file in files[1:]]
+        assert found("-20250615") == [file.study for file in files[:2]]
+        assert found("20250102-20250630") == [files[1].study]
+        assert found("20250101") == [files[0].study]
+
+    def test_instances_of_a_study(self, sandbox: SandboxPeer) -> None:
+        study, series = new_uid(), new_uid()
+        files = [dicom_file(study=study, series=series) for _ in range(3)]
+        for file in [*files, dicom_file()]:
+            sandbox.store(file)
+        answer = sandbox.http.get(f"/v2/studies/{study}/instances", params={"limit": "2", "offset": "1"})
+        assert [one["00080018"]["Value"][0] for one in answer.json()] == [file.sop for file in files[1:]]
+        assert {one["0020000E"]["Value"][0] for one in answer.json()} == {series}
+        assert sandbox.http.get(f"/v2/studies/{new_uid()}/instances").status_code == 204
+
     @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"offset": "-1"}, {"PatientMood": "glad"}])
     def test_what_it_cannot_do_is_refused(self, sandbox: SandboxPeer, query: dict[str, str]) -> None:
         assert sandbox.http.get("/v2/studies", params=query).status_code == 400

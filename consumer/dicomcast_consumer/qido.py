@@ -1,0 +1,82 @@
+"""QIDO-RS (PS3.18 10.6): which studies a DICOM server has, and which instances a study.
+
+Pages are asked for by `limit` and `offset`. Servers give fewer results than were asked for, or all of them whatever is
+asked: a page without anything new is the end.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import httpx
+import orjson
+from dicomcast_runtime.dicomweb_client import DicomWebError
+
+__all__ = ["Place", "study_instances", "study_uids"]
+
+Place = tuple[str, str]
+"""Series Instance UID and SOP Instance UID."""
+
+_PAGE: Final = 200
+"""The most that Microsoft's server takes as `limit`."""
+_STUDY: Final = "0020000D"
+_SERIES: Final = "0020000E"
+_SOP: Final = "00080018"
+
+
+async def study_uids(client: httpx.AsyncClient, query: Mapping[str, str]) -> AsyncIterator[str]:
+    """The Study Instance UIDs that match, each once. `client`'s base URL is the DICOMweb root. Raises DicomWebError."""
+    seen: set[str] = set()
+    offset = 0
+    while True:
+        found = await _page(client, "studies", {**query, "includefield": _STUDY}, offset)
+        fresh = {uid for study in found if (uid := _uid(study, _STUDY)) is not None} - seen
+        for uid in sorted(fresh):
+            yield uid
+        if not fresh:
+            return
+        seen |= fresh
+        offset += len(found)
+
+
+async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) -> frozenset[Place]:
+    """The instances of the study, none when the server does not have it. Raises DicomWebError."""
+    places: set[Place] = set()
+    path = f"studies/{study_instance_uid}/instances"
+    offset = 0
+    while True:
+        found = await _page(client, path, {"includefield": _SERIES}, offset)
+        fresh = {place for instance in found if (place := _place(instance)) is not None} - places
+        if not fresh:
+            return frozenset(places)
+        places |= fresh
+        offset += len(found)
+
+
+async def _page(client: httpx.AsyncClient, path: str, query: Mapping[str, str], offset: int) -> list[dict[str, Any]]:
+    parameters = {**query, "limit": str(_PAGE), "offset": str(offset)}
+    try:
+        response = await client.get(path, params=parameters, headers={"Accept": "application/dicom+json"})
+    except httpx.TransportError as error:
+        raise DicomWebError(f"QIDO-RS: {type(error).__name__}") from error
+    status = response.status_code
+    if status in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
+        return []
+    if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+        raise DicomWebError(f"QIDO-RS: {status}", status=status, retry_after=response.headers.get("Retry-After"))
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        raise DicomWebError("QIDO-RS: not JSON", status=status) from None
+    if not isinstance(body, list) or not all(isinstance(found, dict) for found in body):
+        raise DicomWebError("QIDO-RS: not an array of data sets", status=status)
+    return body
+
+
+def _place(instance: Mapping[str, Any]) -> Place | None:
+    series, sop = _uid(instance, _SERIES), _uid(instance, _SOP)
+    return (series, sop) if series and sop else None
+
+
+def _uid(data_set: Mapping[str, Any], tag: str) -> str | None:
+    values = (data_set.get(tag) or {}).get("Value") or [None]
+    return values[0].strip(" \0") if isinstance(values[0], str) else None

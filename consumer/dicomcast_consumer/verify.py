@@ -1,0 +1,100 @@
+"""What a DICOM server and a FHIR server have of a study, held against each other. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .mapping import Resource
+from .qido import Place
+
+__all__ = ["Finding", "Kind", "StudyVerdict", "compare", "listed_places"]
+
+Kind = str
+"""`missing` in FHIR · `extra` in FHIR · `different` · `ambiguous`: several resources have the identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it must be."""
+
+    kind: Kind
+    place: Place | None = None
+    """Of the instance; None for the study as a whole."""
+    element: str | None = None
+    """For `different`: which element."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyVerdict:
+    """The outcome for one study."""
+
+    study_instance_uid: str
+    on_dicom: int
+    """Instances on the DICOM server."""
+    on_fhir: int
+    """Instances in the ImagingStudy."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.findings
+
+    def of(self, kind: Kind) -> tuple[Finding, ...]:
+        """The findings of one kind."""
+        return tuple(finding for finding in self.findings if finding.kind == kind)
+
+    def document(self) -> dict[str, Any]:
+        """For the report: UIDs and counts, no patient's value."""
+        return {
+            "studyInstanceUid": self.study_instance_uid,
+            "instancesOnDicomServer": self.on_dicom,
+            "instancesInFhir": self.on_fhir,
+            "findings": [_document(finding) for finding in self.findings],
+        }
+
+
+def compare(study_instance_uid: str, dicom: Iterable[Place], found: tuple[Resource, ...]) -> StudyVerdict:
+    """The instances of the DICOM server against those of the ImagingStudy resources with the study's identifier."""
+    here = frozenset(dicom)
+    listed = frozenset(place for study in found for place in listed_places(study))
+    findings = (Finding("ambiguous"),) if len(found) > 1 else tuple(_differences(here, found))
+    return StudyVerdict(
+        study_instance_uid=study_instance_uid, on_dicom=len(here), on_fhir=len(listed), findings=findings
+    )
+
+
+def listed_places(study: Resource) -> Iterator[Place]:
+    """Series and SOP Instance UID of each instance that an ImagingStudy lists."""
+    for series in study.get("series") or ():
+        for instance in series.get("instance") or ():
+            yield str(series.get("uid", "")), str(instance.get("uid", ""))
+
+
+def _differences(here: frozenset[Place], found: tuple[Resource, ...]) -> Iterator[Finding]:
+    listed = [place for study in found for place in listed_places(study)]
+    if here and not found:
+        yield Finding("missing")
+        return
+    if found and not here and listed:
+        yield Finding("extra")
+        return
+    for place in sorted(here - set(listed)):
+        yield Finding("missing", place)
+    for place in sorted(set(listed) - here):
+        yield Finding("extra", place)
+    for place in sorted(place for place, times in Counter(listed).items() if times > 1):
+        yield Finding("different", place, "series.instance")
+    study = found[0] if found else {}
+    if "numberOfInstances" in study and study["numberOfInstances"] != len(listed):
+        yield Finding("different", element="numberOfInstances")
+
+
+def _document(finding: Finding) -> dict[str, str]:
+    document = {"kind": finding.kind}
+    if finding.place is not None:
+        document |= {"seriesInstanceUid": finding.place[0], "sopInstanceUid": finding.place[1]}
+    if finding.element is not None:
+        document["element"] = finding.element
+    return document

@@ -1,0 +1,117 @@
+"""THE LOOP of `verify`: both servers asked, study by study.
+
+1. list     the studies of the DICOM server (QIDO-RS), or those named
+2. compare  a batch at a time: each study's instances (QIDO-RS), the ImagingStudy resources of all (one search)
+3. again    what differs is compared once more after a while: a change may have been on its way
+4. extra    with everything listed: ImagingStudy resources of ours whose study the DICOM server does not have
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import httpx
+from dicomcast_runtime.backoff import full_jitter, retry_after_s
+from dicomcast_runtime.dicomweb_client import DicomWebError
+from dicomcast_runtime.errors import DependencyError
+
+from .errors import RetryableError
+from .fhir_client import FhirClient
+from .mapping import TAG_CODE, TAG_SYSTEM, Resource, study_token, token
+from .mapping.identity import DICOM_UID_SYSTEM, same_source
+from .qido import Place, study_instances
+from .verify import Finding, StudyVerdict, compare
+
+__all__ = ["Verifier"]
+
+T = TypeVar("T")
+
+_BATCH: Final = 25
+_AT_ONCE: Final = 8
+_URN: Final = "urn:oid:"
+
+
+class Verifier:
+    """Compares the studies of one DICOM server with one FHIR server. It only reads."""
+
+    def __init__(self, *, dicom: httpx.AsyncClient, fhir: FhirClient, dicomweb_url: str, wait_s: float) -> None:
+        """`dicomweb_url`: as in Endpoint.address. `wait_s`: how long a server that is away is waited for."""
+        self._dicom = dicom
+        self._fhir = fhir
+        self._dicomweb_url = dicomweb_url
+        self._wait_s = wait_s
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def verdicts(self, uids: Iterable[str]) -> AsyncIterator[StudyVerdict]:
+        """One verdict a study, in order. Raises DependencyError when a server stays away."""
+        for batch in _batches(uids):
+            for verdict in await self._compare(batch):
+                yield verdict
+
+    async def unknown_to_dicom(self, known: frozenset[str]) -> AsyncIterator[StudyVerdict]:
+        """ImagingStudy resources that say they are of this DICOM server, and whose study it does not have.
+
+        A study that was stored while this was read is asked for once more before it counts.
+        """
+        async for study in self._ours():
+            for uid in _study_uids(study):
+                if uid not in known and not await self._again(partial(self._instances, uid)):
+                    listed = compare(uid, (), (study,))
+                    yield StudyVerdict(
+                        study_instance_uid=uid, on_dicom=0, on_fhir=listed.on_fhir, findings=(Finding("extra"),)
+                    )
+
+    async def _compare(self, uids: Sequence[str]) -> list[StudyVerdict]:
+        found = await self._again(lambda: self._studies(uids))
+        asked = [self._again(partial(self._instances, uid)) for uid in uids]
+        answers = await asyncio.gather(*asked, return_exceptions=True)  # all have ended when one has failed
+        instances = [answer for answer in answers if not isinstance(answer, BaseException)]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [
+            compare(uid, places, tuple(study for study in found if uid in _study_uids(study)))
+            for uid, places in zip(uids, instances, strict=True)
+        ]
+
+    async def _instances(self, uid: str) -> frozenset[Place]:
+        async with self._at_once:
+            return await study_instances(self._dicom, uid)
+
+    async def _studies(self, uids: Sequence[str]) -> list[Resource]:
+        identifiers = ",".join(study_token(uid) for uid in uids)
+        return await self._fhir.search("ImagingStudy", [("identifier", identifiers), ("_count", str(2 * len(uids)))])
+
+    async def _ours(self) -> AsyncIterator[Resource]:
+        query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]
+        async for study in self._fhir.every("ImagingStudy", query):
+            if same_source(study, self._dicomweb_url):
+                yield study
+
+    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer; a server that is away is asked again for a while."""
+        waited_s, attempt = 0.0, 0
+        while True:
+            try:
+                return await call()
+            except (DicomWebError, RetryableError) as error:
+                asked_s = error.retry_after_s if isinstance(error, RetryableError) else retry_after_s(error.retry_after)
+                wait_s = max(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform), asked_s or 0.0)
+                if waited_s + wait_s > self._wait_s:
+                    raise DependencyError(f"{error}; it was waited for {self._wait_s:.0f} s: verify again") from None
+                await asyncio.sleep(wait_s)
+                waited_s, attempt = waited_s + wait_s, attempt + 1
+
+
+def _batches(uids: Iterable[str]) -> Iterable[tuple[str, ...]]:
+    rest = iter(uids)
+    while batch := tuple(itertools.islice(rest, _BATCH)):
+        yield batch
+
+
+def _study_uids(study: Resource) -> list[str]:
+    values = [str(i.get("value", "")) for i in study.get("identifier") or () if i.get("system") == DICOM_UID_SYSTEM]
+    return [value.removeprefix(_URN) for value in values]

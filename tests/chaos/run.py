@@ -56,7 +56,7 @@ class Plan:
     """Seconds between two troubles, on average."""
     at_once: int = 3
     """Troubles at one time; on a slow machine each takes longer, and so there are fewer."""
-    drain_s: float = 240.0
+    drain_s: float = 600.0
     """How long everything may take to come to rest."""
 
 

@@ -6,9 +6,11 @@
           WADO-RS gives it                              as always
           the instance is gone                          without metadata; its deletion follows
           it fails                                      without metadata, marked
-      → that entry is malformed even so                 UNKNOWN, with its sequence alone
+      → that entry is malformed even so, and again      UNKNOWN, with its sequence alone
+        once another entry has been read
 
-The last two only if another entry was readable in the same minute: otherwise the server is ill, not the entry.
+The last two only if another entry was readable, in the same minute or just now: otherwise the server is ill, not the
+entry. What an UNKNOWN entry said is lost, so a gateway that gives pages of its own for a moment must not make one.
 """
 
 import re
@@ -63,7 +65,7 @@ class PageReader:
             return await self._feed.page(window, metadata=False)
         except PoisonedPageError as poison:
             if window.limit == 1:
-                return (await self._unreadable(window, poison),)
+                return await self._bare_again(window, poison)
             first, second = window.halves()
             return await self.read_bare(first) + await self.read_bare(second)
 
@@ -71,7 +73,7 @@ class PageReader:
         try:
             bare = await self._feed.page(window, metadata=False)
         except PoisonedPageError as malformed:
-            return (await self._unreadable(window, malformed if malformed.body else poison),)
+            bare = await self._bare_again(window, malformed if malformed.body else poison)
         return tuple([await self._with_metadata(entry, window) for entry in bare])
 
     async def _with_metadata(self, entry: FeedEntry, window: Window) -> FeedEntry:
@@ -89,13 +91,17 @@ class PageReader:
         self._readable_at = self._clock()
         return replace(entry, event=replace(event, metadata=text))
 
-    async def _unreadable(self, window: Window, poison: PoisonedPageError) -> FeedEntry:
+    async def _bare_again(self, window: Window, poison: PoisonedPageError) -> tuple[FeedEntry, ...]:
+        """A malformed entry, asked for once more after another one was read: only then it is the entry's fault."""
         sequence = _sequence_of(window, poison)
         if not poison.body or sequence is None:
             raise RetryableError(f"the DICOM server gives no entry at {_place(window)}: {poison}")
-        await self._require_readable_neighbour(window)
-        _log.warning("entry.unreadable", feed=self._feed.name, sequence=sequence)
-        return unreadable_entry(self._feed.name, sequence)
+        await self._find_readable_neighbour(window)
+        try:
+            return await self._feed.page(window, metadata=False)
+        except PoisonedPageError:
+            _log.warning("entry.unreadable", feed=self._feed.name, sequence=sequence)
+            return (unreadable_entry(self._feed.name, sequence),)
 
     def _note_readable(self, entries: tuple[FeedEntry, ...]) -> None:
         if any(entry.event.metadata for entry in entries):
@@ -104,6 +110,9 @@ class PageReader:
     async def _require_readable_neighbour(self, window: Window) -> None:
         if self._readable_at is not None and self._clock() - self._readable_at < _EVIDENCE_S:
             return
+        await self._find_readable_neighbour(window)
+
+    async def _find_readable_neighbour(self, window: Window) -> None:
         for near in _around(window):
             if await self._is_readable(near):
                 self._readable_at = self._clock()

@@ -1,7 +1,8 @@
 """What must come of the events, worked out without the product's merge code.
 
 Of one instance the event with the highest sequence wins, of a study's description and a patient's name the highest one
-that carries it. What may be refused is refused for what stands in the event alone.
+that carries it. What may be refused is refused for what stands in the event alone. Not certain is the name of a patient
+that only events of a study say which was empty again later: folded with the deletion they leave no trace.
 """
 
 import json
@@ -58,16 +59,23 @@ class Study:
     instances: dict[str, Instance] = field(default_factory=dict)
     modalities: dict[str, str] = field(default_factory=dict)
     """Series UID → modality."""
+    emptied: int = 0
+    """How often its last instance was deleted."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether none of its instances is left."""
+        return all(one.effects[-1].number is ABSENT for one in self.instances.values() if one.effects)
 
 
 class Model:
-    """Studies by UID and patients' names by PatientID, after all events."""
+    """Studies by UID, and patients' names, after all events."""
 
     def __init__(self, records: Iterable[TopicRecord], letters: Iterable[Letter]) -> None:
         self.studies: dict[str, Study] = defaultdict(Study)
-        self.names: dict[str, str] = {}
-        self.unnamed: str | None = ""
-        """The name of the patients that `names` does not have; None: not certain."""
+        self._names: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        """By PatientID, in order: a name, the study that says it, and how often that had been empty."""
+        self._any_name = False
         self.faults: list[str] = []
         """Letters that should not be, and events that should have become one."""
         self._letters = {(letter.partition, letter.offset): letter.code for letter in letters}
@@ -93,6 +101,7 @@ class Model:
         )
         if event.action is Action.DELETE:
             self._effect(instance, record, ABSENT)
+            study.emptied += study.is_empty
         elif event.metadata is None:
             instance.effects.append(Effect(offset=record.offset, sequence=event.sequence, number=ANY))
             study.description = None
@@ -101,9 +110,18 @@ class Model:
             self._values(study, record)
             self._effect(instance, record, _number(json.loads(event.metadata)))
 
+    def names(self, patient: str) -> set[str]:
+        """What the patient may be called; empty when anything is right."""
+        found: set[str] = set()
+        for name, study, emptied in reversed(self._names[patient]):
+            found.add(name)
+            if self.studies[study].emptied == emptied:
+                return found
+        return set() if self._any_name else found | {""}
+
     def _forget_names(self) -> None:
-        self.names.clear()
-        self.unnamed = None
+        self._names.clear()
+        self._any_name = True
 
     def _effect(self, instance: Instance, record: TopicRecord, number: int | None) -> None:
         instance.effects.append(Effect(offset=record.offset, sequence=record.event.sequence, number=number))
@@ -115,7 +133,8 @@ class Model:
         study.description = _text(data_set, "00081030")
         study.modalities[record.event.series_instance_uid] = _text(data_set, "00080060")
         if "00100010" in data_set:
-            self.names[study.patient] = data_set["00100010"]["Value"][0]["Alphabetic"]
+            name = data_set["00100010"]["Value"][0]["Alphabetic"]
+            self._names[study.patient].append((name, record.event.study_instance_uid, study.emptied))
 
 
 def _letter_codes(record: TopicRecord) -> tuple[set[str], bool]:

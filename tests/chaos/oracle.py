@@ -95,11 +95,12 @@ class _Replay:
                 self._transaction(moment)
 
     def _sample(self, sample: Sample) -> None:
+        if sample.is_replay:
+            self._offsets = dict(sample.offsets)
+            return
         for partition, offset in sample.offsets.items():
             before = self._offsets.get(partition, 0)
             self._offsets[partition] = max(offset, 0)
-            if sample.is_replay:
-                continue
             if offset < before:
                 self._violated(f"the offset of partition {partition} went back from {before} to {offset}")
             places = self._by_partition[partition]
@@ -173,11 +174,11 @@ def _final(model: Model, replay: _Replay, evidence: Evidence) -> Iterator[str]:
         yield from _final_study(uid, study, found.get(uid), patients)
     for patient in patients.values():
         number = patient["identifier"][0]["value"]
-        must = model.names.get(number, model.unnamed)
         name = next(iter(patient.get("name", [])), {})
         called = "^".join([name.get("family", ""), *name.get("given", [])])
-        if must is not None and called != must:
-            yield f"patient {number} is called {called!r}, and must be {must!r}"
+        names = model.names(number)
+        if names and called not in names:
+            yield f"patient {number} is called {called!r}, and must be one of {sorted(names)}"
     listed = {sop: number for one in found.values() for sop, (_, number) in instances(one).items()}
     certain = {sop: one for study in model.studies.values() for sop, one in study.instances.items()}
     for sop, number in evidence.live.items():

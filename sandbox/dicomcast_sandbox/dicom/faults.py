@@ -40,6 +40,7 @@ class Journal:
 @dataclass(slots=True, kw_only=True)
 class _Fault:
     path_part: str
+    query_part: str
     method: str | None
     left: int
     status: int | None
@@ -64,17 +65,18 @@ class Faults:
         *,
         times: int = 1,
         path_part: str = "",
+        query_part: str = "",
         method: str | None = None,
         headers: dict[str, str] | None = None,
         body: str = "injected fault",
         content_type: str = "text/plain",
     ) -> None:
-        """Answer the next `times` requests whose path contains `path_part` with `status`."""
-        self._add(path_part, method, times, status, headers or {}, body, content_type, 0.0)
+        """Answer the next `times` requests whose path and query contain `path_part` and `query_part` with `status`."""
+        self._add(path_part, query_part, method, times, status, headers or {}, body, content_type, 0.0)
 
     def hang(self, *, times: int = 1, path_part: str = "", method: str | None = None, hang_s: float = 60.0) -> None:
         """Keep the next requests waiting for `hang_s` or until `clear`, then answer 503."""
-        self._add(path_part, method, times, None, {}, "released", "text/plain", hang_s)
+        self._add(path_part, "", method, times, None, {}, "released", "text/plain", hang_s)
 
     def clear(self) -> None:
         """No more faults; what hangs is let go."""
@@ -84,11 +86,11 @@ class Faults:
             self._waiting.clear()
             self._hanging.clear()
 
-    def take(self, method: str, path: str) -> _Fault | None:
+    def take(self, method: str, path: str, query: str = "") -> _Fault | None:
         """The fault for this request, counted as used."""
         with self._lock:
             for fault in self._waiting:
-                if fault.path_part in path and fault.method in (None, method):
+                if fault.path_part in path and fault.query_part in query and fault.method in (None, method):
                     fault.left -= 1
                     if fault.left <= 0:
                         self._waiting.remove(fault)
@@ -100,6 +102,7 @@ class Faults:
     def _add(
         self,
         path_part: str,
+        query_part: str,
         method: str | None,
         times: int,
         status: int | None,
@@ -110,6 +113,7 @@ class Faults:
     ) -> None:
         fault = _Fault(
             path_part=path_part,
+            query_part=query_part,
             method=method,
             left=times,
             status=status,
@@ -169,7 +173,7 @@ class FaultMiddleware:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fault = self._faults.take(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        fault = self._fault(scope) if scope["type"] == "http" else None
         if fault is None:
             await self._app(scope, receive, send)
             return
@@ -180,3 +184,6 @@ class FaultMiddleware:
                 await asyncio.sleep(0.01)
         response = Response(fault.body, fault.status or 503, headers=fault.headers, media_type=fault.content_type)
         await response(scope, receive, send)
+
+    def _fault(self, scope: Scope) -> _Fault | None:
+        return self._faults.take(scope["method"], scope["path"], scope["query_string"].decode())

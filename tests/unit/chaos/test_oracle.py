@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from dicomcast_schemas import DicomChangeEvent
+from dicomcast_schemas import Action, DicomChangeEvent
 
 from tests.chaos.evidence import Evidence, FeedRow, Letter, Sample, TopicRecord, Transaction, Written
 from tests.chaos.oracle import judge
@@ -135,7 +135,11 @@ def test_a_redo_of_what_is_not_committed_is_no_violation_and_counted() -> None:
 
 def test_offsets_never_go_back_but_for_a_replay() -> None:
     assert "went back from 4 to 2" in violations(samples=[sampled(4, 4), sampled(4.5, 2), sampled(6, 6)])
-    assert violations(samples=[*SOUND.samples, sampled(8, 0, is_replay=True), sampled(9, 6)]) == ""
+    assert violations(samples=[*SOUND.samples, Sample(at_s=8, offsets={}, is_replay=True), sampled(9, 6)]) == ""
+    redo = [wrote(8.1, study({A: 1, B: 2}, number=4)), wrote(8.2, study({A: 3, B: 2}, number=5))]
+    replayed = [*SOUND.samples, Sample(at_s=8, offsets={}, is_replay=True)]
+    assert violations(samples=replayed, transactions=[*SOUND.transactions, *redo]) == ""
+    assert "a write" in violations(transactions=[*SOUND.transactions, *redo])
 
 
 def test_a_study_or_patient_that_is_there_twice() -> None:
@@ -178,6 +182,28 @@ def test_a_deletion() -> None:
     first = wrote(1, patient(), study({A: 1}))
     assert violations(**changed, transactions=[first, wrote(5, gone())]) == ""
     assert f"{A} is 1 in FHIR, and must be one of ['None']" in violations(**changed, transactions=[first])
+
+
+def test_a_patients_name_is_the_last_one_but_for_a_study_that_came_and_went() -> None:
+    def called(name: str, *events: DicomChangeEvent) -> str:
+        found = records(*events)
+        who = patient()
+        who = replace(who, resource={**(who.resource or {}), "name": [{"family": "Doe", "given": [name]}]})
+        live = {A: 2} if events[-1].action is not Action.DELETE else {}
+        transactions = [wrote(1, who, study({A: 2})) if live else wrote(1, who)]
+        return violations(records=found, rows=rows(found), live=live, samples=[], transactions=transactions)
+
+    first, second = create(1, STUDY, A, number=1, patient_name=DOE), update(2, STUDY, A, number=2, patient_name=ROE)
+    second = replace(second, metadata=(second.metadata or "").replace("CHEST", "study 2"))
+    assert called("Roe", first, second) == ""
+    assert "called 'Doe^Jane', and must be one of ['Doe^Roe']" in called("Jane", first, second)
+    gone = delete(3, STUDY, A)
+    for name in ("Jane", "Roe"):
+        assert called(name, first, second, gone) == ""
+    assert "called 'Doe^Poe'" in called("Poe", first, second, gone)
+
+
+DOE, ROE = {"Alphabetic": "Doe^Jane"}, {"Alphabetic": "Doe^Roe"}
 
 
 @pytest.mark.parametrize(

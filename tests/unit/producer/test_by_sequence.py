@@ -193,6 +193,13 @@ def test_a_last_entry_that_is_gone_stops(dicom: DicomServer) -> None:
         reading(dicom, lambda reader: reader.check(), at=position)
 
 
+def test_a_proxys_page_in_place_of_the_last_entry_is_no_reset(dicom: DicomServer) -> None:
+    fill(dicom.store, range(1, 6))
+    position = read_all(dicom)
+    dicom.faults.answer(200, path_part="changefeed", body="<html>maintenance</html>")
+    reading(dicom, lambda reader: reader.check(), at=position)
+
+
 def test_the_same_feed_passes_the_check_whatever_has_become_of_the_instance(dicom: DicomServer) -> None:
     fill(dicom.store, range(1, 6))
     position = read_all(dicom)

@@ -112,11 +112,22 @@ def test_a_deleted_instance_needs_no_metadata(dicom: DicomServer) -> None:
 def test_an_entry_that_is_never_json_is_published_as_unknown(dicom: DicomServer) -> None:
     fill(dicom.store, range(1, 4))
     only_two = Window(offset=1, limit=1)
-    dicom.faults.answer(200, times=2, path_part="changefeed", body='[{"sequence":2,"stud')
+    never = {"path_part": "changefeed", "query_part": "offset=1&limit=1&"}
+    dicom.faults.answer(200, times=1000, **never, body='[{"sequence":2,"stud')
     (first, second) = read(dicom, only_two, Window(offset=2, limit=1))
     assert (first.event.sequence, first.event.action, first.event.metadata) == (2, Action.UNKNOWN, None)
     assert record_key(first.event) == b"pacs:2"
     assert second.event.sequence == 3
+
+
+def test_a_proxys_page_for_a_moment_costs_no_entry(dicom: DicomServer) -> None:
+    """Even when it comes just as one entry alone is asked for, and others were read a moment ago."""
+    fill(dicom.store, range(1, 4))
+    dicom.store.poison(f"{SERIES}.2", Poison.ERROR_500)
+    dicom.faults.answer(200, times=2, query_part="offset=1&limit=1&", body="<html>maintenance</html>")
+    entries = read(dicom, Window(offset=0, limit=1), Window(offset=1, limit=1))
+    assert [entry.event.action for entry in entries] == [Action.CREATE, Action.CREATE]
+    assert entries[1].event.metadata
 
 
 def test_a_proxys_page_in_place_of_every_answer_is_an_outage(dicom: DicomServer) -> None:

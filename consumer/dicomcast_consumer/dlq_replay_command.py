@@ -127,7 +127,7 @@ class _Command:
         for feed in feeds.values():
             await stack.enter_async_context(feed.dicomweb)
         try:
-            await asyncio.wait_for(wait_for_fhir(fhir), self._wanted.wait_s)
+            await asyncio.wait_for(wait_for_fhir(fhir, self._settings.mapping), self._wanted.wait_s)
         except TimeoutError:
             raise DependencyError(f"the FHIR server was away for {self._wanted.wait_s:.0f} s: replay again") from None
         results = ResultProducer(
@@ -159,7 +159,7 @@ class _Command:
     ) -> StudyApplier:
         return StudyApplier(
             events=EventReader(feeds=feeds, options=self._settings.mapping, schema_by_id=schema_by_id),
-            fhir=FhirReader(fhir),
+            fhir=FhirReader(fhir, self._settings.mapping),
             letters=replay,
             # That most letters are refused again is no sign of a wrong setting: the guard never gets suspicious.
             gate=Gate(Breaker(), RejectionGuard(studies=1, least=2)),

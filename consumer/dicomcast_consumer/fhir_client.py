@@ -23,6 +23,8 @@ Resource = dict[str, Any]
 """A FHIR resource as plain JSON."""
 
 _JSON: Final = "application/fhir+json"
+_HEADERS: Final = {"Accept": _JSON, "Cache-Control": "no-cache"}
+"""HAPI answers a search from a cache of a minute unless it is told not to: a verdict must not come from there."""
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _MAX_PAGES: Final = 50
 _WITH_DECIMALS: Final = frozenset({"Observation"})
@@ -122,9 +124,7 @@ class FhirClient:
         self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         try:
-            return await self._client.request(
-                method, path, content=content, headers={"Accept": _JSON, **(headers or {})}
-            )
+            return await self._client.request(method, path, content=content, headers={**_HEADERS, **(headers or {})})
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise RetryableError(f"FHIR: {type(error).__name__}") from error
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from .fhir_client import FhirClient
-from .mapping import PatientIdentifier, dose_study_token, endpoint_token, matches, study_token
+from .mapping import MappingOptions, PatientIdentifier, dose_study_token, endpoint_token, matches, study_token
 from .mapping.dose_observation import STUDY_OF_DOSE_SYSTEM
 from .mapping.endpoint import CONNECTION_TYPE, WADO_RS, endpoint_name
 from .mapping.identity import DICOM_UID_SYSTEM, Resource, urn_oid
@@ -18,10 +18,10 @@ _MAX_LINKS = 5
 class FhirReader:
     """Reads, fresh each time. It remembers only which Endpoints exist, so that their first writers alone queue up."""
 
-    def __init__(self, client: FhirClient, *, with_doses: bool = False) -> None:
-        """`with_doses`: the dose Observations of the studies are read as well, by a fourth search."""
+    def __init__(self, client: FhirClient, options: MappingOptions) -> None:
+        """`options` say whether the dose Observations of the studies are read as well, by a fourth search."""
         self.client = client
-        self._with_doses = with_doses
+        self._with_doses = options.observations == "dose"
         self._endpoints_seen: set[str] = set()
 
     def shared(self, works: Sequence[StudyWork]) -> set[str]:

@@ -15,6 +15,7 @@ from .config import ConsumerSettings
 from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 from .fhir_client import FhirClient
 from .group_admin import OF_CONSUMERS
+from .mapping_options import MappingOptions
 from .reader import FeedSource
 
 __all__ = ["feed_source", "letter_producer_config", "wait_for_fhir"]
@@ -22,11 +23,11 @@ __all__ = ["feed_source", "letter_producer_config", "wait_for_fhir"]
 log = structlog.get_logger("dicomcast.consumer")
 
 
-async def wait_for_fhir(fhir: FhirClient) -> None:
+async def wait_for_fhir(fhir: FhirClient, options: MappingOptions) -> None:
     """Returns once the FHIR server has answered with what is needed. Raises ConfigurationError when it lacks it."""
     for attempt in range(1_000_000):
         try:
-            _check_capability(await fhir.capability())
+            _check_capability(await fhir.capability(), options)
         except (SystemicError, ConflictError, RejectedError) as error:
             raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
         except RetryableError as error:
@@ -37,7 +38,7 @@ async def wait_for_fhir(fhir: FhirClient) -> None:
         return
 
 
-def _check_capability(statement: dict[str, Any]) -> None:
+def _check_capability(statement: dict[str, Any], options: MappingOptions) -> None:
     version = str(statement.get("fhirVersion", ""))
     if not version.startswith("4.0."):
         raise ConfigurationError(
@@ -46,6 +47,12 @@ def _check_capability(statement: dict[str, Any]) -> None:
     codes = {i.get("code") for rest in statement.get("rest", []) for i in rest.get("interaction", [])}
     if "transaction" not in codes:
         raise ConfigurationError("DICOMCAST_FHIR__URL: the server's CapabilityStatement has no transaction interaction")
+    types = {resource.get("type") for rest in statement.get("rest", []) for resource in rest.get("resource", [])}
+    if options.observations == "dose" and "Observation" not in types:
+        raise ConfigurationError(
+            "DICOMCAST_FHIR__URL: the server's CapabilityStatement has no Observation, which "
+            "DICOMCAST_MAPPING__OBSERVATIONS=dose needs"
+        )
 
 
 def feed_source(settings: ConsumerSettings, name: str) -> FeedSource:

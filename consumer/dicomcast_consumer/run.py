@@ -70,7 +70,7 @@ async def _run(settings: ConsumerSettings) -> None:
         feeds = {name: feed_source(settings, name) for name in settings.sources}
         for feed in feeds.values():
             await stack.enter_async_context(feed.dicomweb)
-        await wait_for_fhir(fhir)
+        await wait_for_fhir(fhir, settings.mapping)
         await _run_member(settings, fhir=fhir, feeds=feeds)
 
 
@@ -103,7 +103,7 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         events=EventReader(
             feeds=feeds, options=settings.mapping, schema_by_id=registry.schema_by_id if registry else None
         ),
-        fhir=FhirReader(fhir, with_doses=settings.mapping.observations == "dose"),
+        fhir=FhirReader(fhir, settings.mapping),
         letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
         gate=Gate(Breaker(), RejectionGuard()),
         prove=worker.commits.prove,

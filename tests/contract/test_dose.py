@@ -224,3 +224,13 @@ def test_the_dose_moves_with_the_study_to_another_patient(study: Study) -> None:
     study.apply(study.event(1, Action.UPDATE, PatientID=f"other-{study.uid[-20:]}"))
     (imaging_study,), summaries, events = study.found()
     assert [one["subject"] for one in (*summaries, *events)] == [imaging_study["subject"]] * 2
+
+
+def test_one_event_reported_in_two_studies_is_an_observation_in_each(study: Study) -> None:
+    other = Study(study.base_url)
+    shared = ct_report(f"{study.uid}.7.1")
+    study.apply(study.event(1, **shared))
+    other.apply(other.event(1, **shared))
+    assert [len(one.found()[2]) for one in (study, other)] == [1, 1]
+    study.apply(study.event(1, Action.DELETE))
+    assert [len(one.found()[2]) for one in (study, other)] == [0, 1]

@@ -119,7 +119,7 @@ async def replaying(
         replay = LetterReplay(later=topic.later, log=topic, dicom=topic, results=topic, pending=ids)
         applier = StudyApplier(
             events=EventReader(feeds=feeds, options=options, schema_by_id=None),
-            fhir=FhirReader(FhirClient(fhir)),
+            fhir=FhirReader(FhirClient(fhir), options),
             letters=replay,
             gate=Gate(Breaker(least_s=0.01, most_s=0.05), RejectionGuard(studies=1, least=2)),
             prove=replay.prove,

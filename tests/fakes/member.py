@@ -86,7 +86,7 @@ async def running_member(
         feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
         applier = StudyApplier(
             events=EventReader(feeds=feeds, options=options, schema_by_id=None),
-            fhir=FhirReader(FhirClient(fhir), with_doses=options.observations == "dose"),
+            fhir=FhirReader(FhirClient(fhir), options),
             letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g", least_wait_s=0.01),
             gate=Gate(Breaker(least_s=0.01, most_s=0.05), RejectionGuard()),
             prove=source.worker.commits.prove,

@@ -43,13 +43,14 @@ def test_a_dead_letter_topic_with_another_partition_count(line: Line) -> None:
     [
         (CAPABILITY | {"fhirVersion": "5.0.0"}, "FHIR 5.0.0, R4 (4.0.1) is needed"),
         (CAPABILITY, "no transaction interaction"),
+        (CAPABILITY | {"rest": [{"interaction": [{"code": "transaction"}]}]}, "no Observation"),
     ],
 )
 def test_a_fhir_server_that_cannot_do_it(
     line: Line, fhir: RunningFhirServer, statement: dict[str, object], text: str
 ) -> None:
     fhir.faults.answer(200, times=None, body=orjson.dumps(statement))
-    ends(line, 64, text, "DICOMCAST_FHIR__URL")
+    ends(line, 64, text, "DICOMCAST_FHIR__URL", env={"DICOMCAST_MAPPING__OBSERVATIONS": "dose"})
 
 
 @pytest.mark.parametrize("system", [None, "MAPPING__PATIENT__SYSTEM", "SOURCES__MAIN__PATIENT_SYSTEM"])

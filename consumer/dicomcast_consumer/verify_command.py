@@ -155,7 +155,7 @@ class _Command:
         options = self._settings.mapping
         return StudyApplier(
             events=EventReader(feeds={self._feed: feed}, options=options, schema_by_id=None),
-            fhir=FhirReader(fhir),
+            fhir=FhirReader(fhir, options),
             letters=repair,
             # That an instance is refused again is no sign of a wrong setting: the guard never gets suspicious.
             gate=Gate(Breaker(), RejectionGuard(studies=1, least=2)),

@@ -42,8 +42,8 @@ chaos: .venv ## The whole line while everything fails (SECONDS=900 SEED=7), and 
 mutations: .venv ## Puts every known bug back, in a copy: does a test see it? (Kafka installed; MUTATIONS_OPTIONS=--quick)
 	@$(BIN)/python -m tests.mutations $(MUTATIONS_OPTIONS)
 
-bench: .venv ## What it costs (benchmarks/)
-	@$(BIN)/python -m benchmarks
+bench: .venv ## What it costs, beside what it is compared with (BENCH_OPTIONS="mapping --quick" for a part, in tiny sizes)
+	@$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
 
 clean: ## Remove what was built here
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache

@@ -59,8 +59,11 @@ Prove = Callable[[int], Awaitable[None]]
 class DeadLetters(Protocol):
     """Where rejected events go."""
 
-    async def send(self, record: Record, error: RejectedError) -> None:
-        """Returns once the broker has acknowledged the letter; tries for as long as that takes."""
+    async def send(self, record: Record, error: RejectedError, group: Group) -> None:
+        """Returns once the broker has acknowledged the letter; tries for as long as that takes.
+
+        Raises RevokedError when the group's partition is taken away meanwhile.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +267,7 @@ class StudyApplier:
         errors = {id(rejection.change): rejection.error for rejection in rejections}
         late = [(record, errors[id(change)]) for record, change in events.changes if id(change) in errors]
         for record, error in sorted([*events.rejected, *late], key=lambda pair: pair[0].offset):
-            with group.writing():
-                await self._letters.send(record, error)
+            await self._letters.send(record, error, group)
             self._metrics.note_dead_letter(error)
             fates["dead_letter"] += 1
         fates["applied"] += len(events.changes) - len(late)

@@ -5,7 +5,7 @@ An assignment is one stay of a partition with this member; its epoch numbers it.
 An outcome that comes after that changes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from .lanes import Lanes, Run
 from .offsets import PartitionOffsets
@@ -63,13 +63,13 @@ class Assignments:
         self._offsets[epoch].receive((record.offset for record in records), position=position)
         self._lanes.receive(partition, records)
 
-    def pick(self, *, max_runs: int, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+    def pick(self, *, max_runs: int, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """See Lanes.pick."""
-        return self._lanes.pick(max_runs=max_runs, max_records=max_records, max_bytes=max_bytes)
+        return self._lanes.pick(max_runs=max_runs, max_records=max_records, max_bytes=max_bytes, but=but)
 
-    def pick_in_order(self, *, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+    def pick_in_order(self, *, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """See Lanes.pick_in_order."""
-        return self._lanes.pick_in_order(max_records=max_records, max_bytes=max_bytes)
+        return self._lanes.pick_in_order(max_records=max_records, max_bytes=max_bytes, but=but)
 
     def end(self, run: Run, *, finished: bool) -> bool:
         """Ends a run in flight. `finished`: each of its records is in FHIR, without effect, or an acknowledged letter.

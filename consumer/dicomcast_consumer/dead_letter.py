@@ -56,15 +56,19 @@ class DeadLetterProducer:
 
     def __init__(self, *, topic: str, config: Mapping[str, Any]) -> None:
         self._topic = topic
-        self._producer = Producer(dict(config))
+        self._config = dict(config)
+        self._producer = Producer(self._config)
+        self._broken = False
 
     def send(self, letter: Letter, answer: Callable[[str | None], None]) -> None:
         """Produces the letter. `answer` gets None once it is acknowledged, else the error's name; it is called in a
         later `poll`, or at once when the client does not take it."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            answer(None if error is None else str(error.name()))
+            answer(None if error is None else self._named(error))
 
+        if self._broken:  # an idempotent producer does not recover from a fatal error by itself
+            self._producer, self._broken = Producer(self._config), False
         try:
             self._producer.produce(
                 self._topic,
@@ -75,9 +79,13 @@ class DeadLetterProducer:
                 on_delivery=delivered,
             )
         except KafkaException as error:
-            answer(str(error.args[0].name()))
+            answer(self._named(error.args[0]))
         except BufferError:
             answer("_QUEUE_FULL")
+
+    def _named(self, error: KafkaError) -> str:
+        self._broken = self._broken or error.fatal() or error.code() == KafkaError._FATAL
+        return str(error.name())
 
     def poll(self) -> None:
         """Serves the answers that have come."""

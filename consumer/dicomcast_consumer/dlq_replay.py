@@ -152,7 +152,7 @@ class LetterReplay:
             raise _OvertakenError
         self._chunk.written = True
 
-    async def send(self, record: Record, error: RejectedError) -> None:
+    async def send(self, record: Record, error: RejectedError, group: Group) -> None:
         """Takes a rejection: a letter goes back when its chunk is settled."""
         place = (record.partition, record.offset)
         if place in {(each.id.partition, each.id.offset) for each in self._chunk.letters}:

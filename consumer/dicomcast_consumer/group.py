@@ -18,6 +18,8 @@ class Group:
 
     runs: tuple[Run, ...]
     revoked: bool = False
+    stuck: bool = False
+    """The dead-letter topic refuses a letter: the partition waits, and the others must not wait with it."""
     _writing: int = 0
 
     @property

@@ -9,7 +9,7 @@ but its study stays blocked until it ends, in whatever assignment the study's re
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from .record import Record
@@ -82,12 +82,13 @@ class Lanes:
         if partition in self._partitions:
             self._partitions[partition].stopped = True
 
-    def pick(self, *, max_runs: int, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+    def pick(self, *, max_runs: int, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """Takes runs of one partition, the ones that waited longest; partitions take turns. In flight from now on.
 
+        `but`: partitions to pass over.
         Empty when no study is ready; else at least one record, whatever the bounds.
         """
-        partition = next((p for p, owned in self._partitions.items() if owned.ready and not owned.stopped), None)
+        partition = self._next(but)
         if partition is None:
             return ()
         owned = self._partitions[partition]
@@ -101,10 +102,10 @@ class Lanes:
             runs.append(run)
         return tuple(runs)
 
-    def pick_in_order(self, *, max_records: int, max_bytes: int) -> tuple[Run, ...]:
+    def pick_in_order(self, *, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """Takes one run of one partition in strict partition order, across its studies: the study whose record is
         next, up to where another study's record stands."""
-        partition = next((p for p, owned in self._partitions.items() if owned.ready and not owned.stopped), None)
+        partition = self._next(but)
         if partition is None:
             return ()
         owned = self._partitions[partition]
@@ -129,6 +130,9 @@ class Lanes:
         for owned in self._partitions.values():
             self._make_ready(owned, run.lane)
         return self.epoch(run.partition) == run.epoch
+
+    def _next(self, but: Collection[int]) -> int | None:
+        return next((p for p, own in self._partitions.items() if own.ready and not own.stopped and p not in but), None)
 
     def _make_ready(self, owned: _Partition, lane: bytes) -> None:
         if lane in owned.waiting and lane not in self._in_flight:

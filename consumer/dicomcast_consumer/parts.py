@@ -71,4 +71,7 @@ def letter_producer_config(settings: ConsumerSettings) -> dict[str, Any]:
     # What a record's own size allows, and the reason on top.
     config.setdefault("message.max.bytes", settings.topic.max_record_bytes + 65_536)
     config.setdefault("client.id", "dicomcast-consumer-dead-letters")
+    # How long an attempt may take: a drain waits for it, and the next attempt sends the letter anew.
+    config.setdefault("message.timeout.ms", 10_000)
+    config.setdefault("topic.metadata.propagation.max.ms", 5_000)
     return config

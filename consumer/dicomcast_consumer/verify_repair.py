@@ -75,7 +75,7 @@ class Repair:
         if self._needed and not self._needed <= await self.server.instances(self._study):
             raise _GoneMeanwhileError
 
-    async def send(self, record: Record, error: RejectedError) -> None:
+    async def send(self, record: Record, error: RejectedError, group: Group) -> None:
         """Takes a rejection: it is reported, not written to the dead-letter topic."""
         self.rejections[self._under_way[record.offset]] = error
 

@@ -256,7 +256,7 @@ class Worker:
 
     def _dispatch(self, apply: ApplyGroup) -> None:
         limits = self._limits
-        while not self._stopping and len(self._groups) < limits.max_in_flight:
+        while not self._stopping and sum(not group.stuck for group in self._groups.values()) < limits.max_in_flight:
             runs = self._pick()
             if not runs:
                 return
@@ -266,10 +266,11 @@ class Worker:
             task.add_done_callback(lambda ended: self._inbox.put_nowait(_Ended(ended)))
 
     def _pick(self) -> tuple[Run, ...]:
-        limits = self._limits
+        limits, stuck = self._limits, {group.partition for group in self._groups.values() if group.stuck}
+        bounds = {"max_records": limits.max_records, "max_bytes": limits.max_bytes}
         if limits.max_in_flight == 1:
-            return self._owned.pick_in_order(max_records=limits.max_records, max_bytes=limits.max_bytes)
-        return self._owned.pick(max_runs=limits.max_runs, max_records=limits.max_records, max_bytes=limits.max_bytes)
+            return self._owned.pick_in_order(**bounds, but=stuck)
+        return self._owned.pick(max_runs=limits.max_runs, **bounds, but=stuck)
 
     # --- 3. throttle ---
 

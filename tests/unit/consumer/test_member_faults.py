@@ -93,3 +93,42 @@ def test_a_defect_of_ours_costs_the_one_event_that_meets_it(
             assert "name" not in text
 
     asyncio.run(scenario())
+
+
+def test_a_refused_letter_holds_its_partition_and_no_other(fhir: RunningFhirServer) -> None:
+    """Bugs put back: a stuck letter keeps its place among the requests in flight; its partition is picked on."""
+
+    async def scenario() -> None:
+        limits = Limits(max_in_flight=1, commit_every_s=0.02)
+        async with running_member(fhir.base_url, limits=limits, partitions=2) as member:
+            member.source.letter_errors = ["UNKNOWN_TOPIC_OR_PART"] * 100_000
+            member.source.produce([record(create(1, "1.1", "1.1.1", patient_id=None), offset=0)])
+            await eventually(lambda: len(member.source.letter_errors) < 99_999, member.task)
+            member.source.produce(
+                [
+                    record(create(2, "1.2", "1.2.1"), offset=1),
+                    record(create(3, "1.3", "1.3.1"), offset=0, partition=1),
+                ]
+            )
+            await member.committed(1, partition=1)
+            assert [s["identifier"][0]["value"] for s in await member.studies()] == ["urn:oid:1.3"]
+            assert member.source.committed.get(0, 0) == 0
+            member.source.letter_errors = []
+            await member.committed(2)
+            assert len(member.source.letters) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_member_whose_letter_is_refused_drains(fhir: RunningFhirServer) -> None:
+    """Bug put back: the whole wait for the dead-letter topic counts as a write that must not be cut off."""
+
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            member.source.letter_errors = ["MSG_SIZE_TOO_LARGE"] * 100_000
+            member.source.produce([record(create(1, "1.1", "1.1.1", patient_id=None), offset=0)])
+            await eventually(lambda: len(member.source.letter_errors) < 99_999, member.task)
+        assert member.source.letters == []
+        assert member.source.committed.get(0, 0) == 0
+
+    asyncio.run(scenario())

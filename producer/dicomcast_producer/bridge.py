@@ -14,7 +14,7 @@ from .backoff import Backoff
 from .config import FeedSettings, ProducerSection
 from .cursor import Cursor, Identity
 from .entry import FeedEntry
-from .errors import RetryableError, TransactionTimedOutError
+from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
 from .position import Idle, Page, Position
 from .topic_check import TopicState
@@ -24,6 +24,7 @@ __all__ = ["Bridge", "FeedIdentity"]
 T = TypeVar("T")
 _log = structlog.get_logger()
 _NEVER: Final = float("-inf")
+_ANEW_S: Final = 0.5
 
 
 class Reader(Protocol):
@@ -144,7 +145,7 @@ class Bridge:
                     reader = self._reader_at(cursor.position)
                     await self._carry(reader, cursor.identity)  # 4, 5
                     return
-                except TransactionTimedOutError as late:
+                except (TransactionTimedOutError, ClientBrokenError) as late:
                     await self._require_own_cursor(late)
         except _Stopped:
             return
@@ -219,12 +220,13 @@ class Bridge:
     async def _identity(self) -> Identity:
         return self._feed.with_topic(await self._ask_kafka(self._topic.state))
 
-    async def _require_own_cursor(self, late: TransactionTimedOutError) -> None:
-        """Goes on after a transaction that merely timed out, as in an outage of Kafka. Raises `late` otherwise."""
+    async def _require_own_cursor(self, late: TransactionTimedOutError | ClientBrokenError) -> None:
+        """Goes on after a transaction or client that merely fell victim to an outage. Raises `late` otherwise."""
         cursor = await self._ask_kafka(self._cursors.read)
         if cursor is None or cursor.instance != self._instance:
             raise late
         _log.warning("transaction.timed_out", sequence=cursor.position.sequence)
+        await self._sleep(_ANEW_S)
 
     async def _ask_feed(self, call: Callable[[], Awaitable[T]]) -> T:
         return await self._patiently("feed", lambda: self._or_stop(call()))

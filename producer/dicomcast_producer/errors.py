@@ -2,15 +2,19 @@
 
     RetryableError              wait and do the same again: the DICOM server or Kafka is away, or not itself
     ConfigurationError …        the process ends: dicomcast_runtime.errors.StopError and its kinds
-    └── FencedError
-        └── TransactionTimedOutError   the same answer of the broker, after a transaction that outlived its timeout
+    ├── FencedError
+    │   └── TransactionTimedOutError   the same answer of the broker, after a transaction that outlived its timeout
+    └── DependencyError
+        └── ClientBrokenError          the Kafka client will do nothing more, as after a broker that was killed
+
+The two kinds below them are no end while the cursor is still this instance's: it begins anew with another client.
 
 PoisonedPageError stays inside the change feed's client: the page is read again in smaller parts.
 """
 
-from dicomcast_runtime.errors import FencedError
+from dicomcast_runtime.errors import DependencyError, FencedError
 
-__all__ = ["PoisonedPageError", "RetryableError", "TransactionTimedOutError"]
+__all__ = ["ClientBrokenError", "PoisonedPageError", "RetryableError", "TransactionTimedOutError"]
 
 
 class RetryableError(Exception):
@@ -32,3 +36,7 @@ class PoisonedPageError(Exception):
 
 class TransactionTimedOutError(FencedError):
     """The broker has ended the transaction: most likely it took longer than its timeout, as after an outage."""
+
+
+class ClientBrokenError(DependencyError):
+    """A fatal error of the client that is no fence: what was committed is committed, the rest needs a new client."""

@@ -17,7 +17,7 @@ from dicomcast_schemas.topic import METADATA_TOO_LARGE, PARTITIONER, cursor_topi
 from .client_errors import ClientErrors
 from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
-from .errors import RetryableError, TransactionTimedOutError
+from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
 
@@ -246,7 +246,7 @@ class KafkaPublisher:
                 f"({text}): run `dicomcast-producer topics apply`, or lower the setting"
             )
         if error.fatal():
-            return DependencyError(f"the Kafka client cannot go on: {error.str()}")
+            return ClientBrokenError(f"the Kafka client cannot go on: {error.str()}")
         return RetryableError(f"the transaction was aborted: {text}")
 
     def _fenced(self) -> FencedError:

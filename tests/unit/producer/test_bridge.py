@@ -13,7 +13,7 @@ from dicomcast_producer.change_feed import ChangeFeed
 from dicomcast_producer.config import ProducerSection
 from dicomcast_producer.cursor import Cursor
 from dicomcast_producer.entry import FeedEntry
-from dicomcast_producer.errors import RetryableError, TransactionTimedOutError
+from dicomcast_producer.errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_runtime.errors import BrokenContractError, FencedError
 
@@ -163,10 +163,13 @@ def test_a_second_instance_ends_the_first(producers: Producers) -> None:
     assert producers.topic.sequences == [1]
 
 
-def test_a_transaction_that_merely_timed_out_begins_anew(producers: Producers) -> None:
+@pytest.mark.parametrize("victim", [TransactionTimedOutError, ClientBrokenError])
+def test_a_transaction_or_client_that_fell_victim_to_an_outage_begins_anew(
+    producers: Producers, victim: type[TransactionTimedOutError | ClientBrokenError]
+) -> None:
     fill(producers.dicom.store, range(1, 4))
     publisher = FakePublisher(producers.topic)
-    fail_once = [TransactionTimedOutError("late")]
+    fail_once = [victim("late")]
 
     def fail_the_second(_: Bridge) -> None:
         if producers.topic.cursor is not None and fail_once:

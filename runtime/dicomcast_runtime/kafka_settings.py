@@ -85,7 +85,15 @@ class RegistrySettings(Section):
     url: str | None = Field(default=None, description="Base URL of the registry's Confluent API.")
     user_info: SecretStr | None = Field(default=None, description="`user:password` for basic authentication.")
     ca_file: str | None = Field(default=None, description="CA certificates (PEM) to check the registry by.")
-    auto_register: bool = Field(default=True, description="Whether the producer may register its schema at start.")
+    auto_register: bool = Field(
+        default=True,
+        description="Whether the producer registers its schema at start, and sets its subject to FULL_TRANSITIVE.",
+    )
+    cache_file: str | None = Field(
+        default=None,
+        description="File that keeps what the registry has said, so that a process which restarts while the registry "
+        "is away goes on. Without one the producer then ends (69), and the consumer waits; neither loses anything.",
+    )
 
 
 def _property(name: str) -> str:

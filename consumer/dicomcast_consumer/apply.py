@@ -212,6 +212,8 @@ class StudyApplier:
                     return await self._attempt(group, works)
             except (ConflictError, NotProvenError) as error:
                 conflicts += 1
+                if isinstance(error, ConflictError):
+                    self._metrics.note_conflict()
                 if len(works) > 1 and isinstance(error, ConflictError):
                     return await self._apart(group, works)
                 if isinstance(error, NotProvenError) or conflicts % _ROUNDS == 0:
@@ -239,6 +241,8 @@ class StudyApplier:
                 await self._prove(group.partition)
                 with group.writing():
                     await self._write(plan)
+            else:
+                self._metrics.note_unchanged(len(works))
             for slug, count in plan.reports.items():
                 log.warning("mapping.reported", what=slug, studies=count)
                 self._metrics.note_report(slug, count)
@@ -270,7 +274,10 @@ class StudyApplier:
             await self._letters.send(record, error, group)
             self._metrics.note_dead_letter(error)
             fates["dead_letter"] += 1
-        fates["applied"] += len(events.changes) - len(late)
+        for _, change in events.changes:
+            if id(change) not in errors:
+                self._metrics.note_in_fhir(change.mark.timestamp)
+                fates["applied"] += 1
 
     def _wait_s(self, attempt: int, error: RetryableError | None) -> float:
         asked_s = (error.retry_after_s if error is not None else None) or 0.0

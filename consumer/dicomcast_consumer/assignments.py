@@ -8,6 +8,7 @@ An outcome that comes after that changes nothing.
 from collections.abc import Collection, Iterable, Mapping
 
 from .lanes import Lanes, Run
+from .member_state import MemberState
 from .offsets import PartitionOffsets
 from .record import Record
 
@@ -33,6 +34,16 @@ class Assignments:
     def idle(self) -> bool:
         """Whether nothing waits and nothing is in flight."""
         return self._lanes.idle
+
+    def state(self, stopped: Mapping[int, str]) -> MemberState:
+        """One look at it. `stopped`: partition → why."""
+        return MemberState(
+            assigned=self.assigned,
+            stopped=dict(stopped),
+            studies_in_flight=self._lanes.studies_in_flight,
+            records_waiting=self._lanes.waiting,
+            oldest_ms=self._lanes.oldest_ms,
+        )
 
     @property
     def held(self) -> dict[int, int]:

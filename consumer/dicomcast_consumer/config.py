@@ -3,6 +3,7 @@
 from typing import Literal
 
 from dicomcast_runtime.http_auth import AuthSettings, PeerSettings
+from dicomcast_runtime.http_port import HttpSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.logs import LogSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
@@ -106,5 +107,6 @@ class ConsumerSettings(ProcessSettings):
     topic: TopicSettings = TopicSettings()
     registry: RegistrySettings = RegistrySettings()
     log: LogSettings = LogSettings()
+    http: HttpSettings = HttpSettings()
     consumer: ConsumerSection = ConsumerSection()
     mapping: MappingOptions = MappingOptions()

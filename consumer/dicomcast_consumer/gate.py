@@ -31,6 +31,11 @@ class Gate:
         self._reason = ""
         self._successes: OrderedDict[bytes, float] = OrderedDict()
 
+    @property
+    def closed_by(self) -> str | None:
+        """Why nothing is let through; None while the FHIR server works."""
+        return None if self._breaker.state is BreakerState.CLOSED else self._reason or "it is being tried"
+
     def others_succeed(self, lane: bytes, since_s: float) -> bool:
         """Whether another study has gone through after that time: then it is not an outage."""
         return any(at_s > since_s for other, at_s in self._successes.items() if other != lane)

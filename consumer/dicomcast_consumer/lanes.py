@@ -57,6 +57,23 @@ class Lanes:
         """Whether nothing waits and nothing is in flight."""
         return not self._in_flight and not any(owned.waiting for owned in self._partitions.values())
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait."""
+        return sum(len(queue) for owned in self._partitions.values() for queue in owned.waiting.values())
+
+    @property
+    def studies_in_flight(self) -> int:
+        """Runs in flight, orphans too."""
+        return len(self._in_flight)
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """Record timestamp of the oldest record that waits or is in flight."""
+        waiting = (queue[0].timestamp_ms for owned in self._partitions.values() for queue in owned.waiting.values())
+        in_flight = (run.records[0].timestamp_ms for run in self._in_flight.values())
+        return min((*waiting, *in_flight), default=None)
+
     def assign(self, partition: int, epoch: int) -> None:
         """A new assignment of the partition."""
         self._partitions[partition] = _Partition(epoch)

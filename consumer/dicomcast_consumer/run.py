@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from dicomcast_runtime.health import LoopBeat
 from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_port import HttpPort, routes_of
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_schemas.topic import dead_letter_topic
 
@@ -20,6 +22,7 @@ from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
 from .handover import HandedOver
+from .member_health import MemberHealth
 from .metrics import ConsumerMetrics
 from .outbox import Outbox
 from .parts import feed_source, letter_producer_config, wait_for_fhir
@@ -64,14 +67,17 @@ async def _run(settings: ConsumerSettings) -> None:
     if settings.consumer.check_topics:
         await _in_thread(lambda: check_topics(settings.kafka.client(), topic=topic, group=group))
     _warn_of_bare_patient_ids(settings)
+    metrics = ConsumerMetrics()
     async with contextlib.AsyncExitStack() as stack:
-        fhir_http = await stack.enter_async_context(peer_client(settings.fhir))
+        health = MemberHealth(await stack.enter_async_context(LoopBeat()), beat_limit_s=_beat_limit_s(settings))
+        stack.enter_context(HttpPort(settings.http, routes_of(health.checks(), metrics.registry)))
+        fhir_http = metrics.fhir.watch(await stack.enter_async_context(peer_client(settings.fhir)))
         fhir = FhirClient(fhir_http)
         feeds = {name: feed_source(settings, name) for name in settings.sources}
         for feed in feeds.values():
-            await stack.enter_async_context(feed.dicomweb)
+            metrics.source.watch(await stack.enter_async_context(feed.dicomweb))
         await wait_for_fhir(fhir, settings.mapping)
-        await _run_member(settings, fhir=fhir, feeds=feeds)
+        await _run_member(settings, fhir=fhir, feeds=feeds, metrics=metrics, health=health)
 
 
 def _warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
@@ -80,7 +86,14 @@ def _warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
         log.warning("patient_system.missing", feeds=sorted(bare))
 
 
-async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: dict[str, FeedSource]) -> None:
+async def _run_member(
+    settings: ConsumerSettings,
+    *,
+    fhir: FhirClient,
+    feeds: dict[str, FeedSource],
+    metrics: ConsumerMetrics,
+    health: MemberHealth,
+) -> None:
     consumer, loop = settings.consumer, asyncio.get_running_loop()
 
     def hand_over(item: HandedOver) -> None:  # called from `source.start()` on, when the worker is there
@@ -95,9 +108,13 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         bounds=Bounds(max_records=consumer.max_waiting_records, max_bytes=consumer.max_waiting_bytes),
         drain_s=consumer.drain_s,
         hand_over=hand_over,
+        note_stats=metrics.note_kafka,
         start=consumer.start,
     )
-    worker = Worker(source=source, limits=_limits(settings))
+    worker = Worker(source=source, limits=_limits(settings), metrics=metrics)
+    gate = Gate(Breaker(), RejectionGuard())
+    health.watch(source=source, worker=worker, gate=gate)
+    metrics.watch(lambda: worker.state, lambda: gate.closed_by is not None)
     registry = SchemaRegistry(settings.registry) if settings.registry.url else None
     applier = StudyApplier(
         events=EventReader(
@@ -105,15 +122,15 @@ async def _run_member(settings: ConsumerSettings, *, fhir: FhirClient, feeds: di
         ),
         fhir=FhirReader(fhir, settings.mapping),
         letters=Outbox(sink=source, answer=worker.letter_answer, group=consumer.group),
-        gate=Gate(Breaker(), RejectionGuard()),
+        gate=gate,
         prove=worker.commits.prove,
         options=settings.mapping,
-        metrics=ConsumerMetrics(),
+        metrics=metrics,
         stuck_after_s=consumer.stuck_after_s,
     )
     watchdog = Watchdog(
         {"kafka thread": lambda: source.polled_at_s, "event loop": lambda: worker.beat_at_s},
-        limit_s=_max_poll_s(settings) * 0.8,
+        limit_s=_beat_limit_s(settings),
     )
     for number in _SIGNALS:
         loop.add_signal_handler(number, worker.stop)
@@ -167,8 +184,9 @@ def _limits(settings: ConsumerSettings) -> Limits:
     )
 
 
-def _max_poll_s(settings: ConsumerSettings) -> float:
-    return float(settings.kafka.root.get("max.poll.interval.ms", _DEFAULT_MAX_POLL_S * 1000)) / 1000
+def _beat_limit_s(settings: ConsumerSettings) -> float:
+    """How long a loop may be silent: less than what Kafka allows (max.poll.interval.ms)."""
+    return float(settings.kafka.root.get("max.poll.interval.ms", _DEFAULT_MAX_POLL_S * 1000)) / 1000 * 0.8
 
 
 def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
@@ -180,6 +198,7 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
         isolation_level="read_committed",
     )
     config.setdefault("client.id", "dicomcast-consumer")
+    config.setdefault("statistics.interval.ms", 5_000)
     # librdkafka's own queue comes on top of what the loop holds (G6).
     config.setdefault("queued.max.messages.kbytes", 32_768)
     config.setdefault("fetch.message.max.bytes", 8 * 1024 * 1024)

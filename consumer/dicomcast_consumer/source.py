@@ -22,6 +22,7 @@ from dicomcast_runtime.logs import raised_at
 from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .kafka_record import record_of
+from .member_state import KafkaStats, kafka_stats
 from .record import Record
 from .room import Bounds, Room
 
@@ -67,6 +68,7 @@ class Source:
         bounds: Bounds,
         drain_s: float,
         hand_over: Callable[[HandedOver], None],
+        note_stats: Callable[[KafkaStats], None],
         start: str = "earliest",
     ) -> None:
         """`hand_over` is called in the thread and must not block. `start`: where a group without offsets begins.
@@ -74,7 +76,8 @@ class Source:
         `drain_s`: how long a revocation waits for the writes under way.
         """
         self._topic = topic
-        self._consumer = Consumer({**config, "on_commit": self._on_commit})
+        self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
+        self._note_stats = note_stats
         self._letters = letters
         self._bounds = bounds
         self._drain_s = drain_s
@@ -88,6 +91,8 @@ class Source:
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self.polled_at_s = time.monotonic()
         """When the thread last reached poll, for the watchdog."""
+        self.stats: KafkaStats | None = None
+        """librdkafka's last statistics; for other threads to read."""
 
     # --- called by the loop ---
 
@@ -213,6 +218,10 @@ class Source:
         failed = error or next((place.error for place in places if place.error), None)
         if token:
             self._hand_over(CommitAnswer(token, None if failed is None else str(failed.name())))
+
+    def _on_stats(self, text: str) -> None:
+        self.stats = kafka_stats(text, topic=self._topic)
+        self._note_stats(self.stats)
 
     # --- callbacks of the group, inside poll ---
 

@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogError
@@ -31,10 +31,14 @@ from .errors import RevokedError
 from .group import ApplyGroup, Group
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .lanes import Run
+from .member_state import MemberState
+from .metrics import ConsumerMetrics
 
 __all__ = ["KafkaSource", "Limits", "Worker"]
 
 log = structlog.get_logger("dicomcast.worker")
+
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +83,9 @@ class _Revocation:
 class Worker:
     """One member of the consumer group."""
 
-    def __init__(self, *, source: KafkaSource, limits: Limits) -> None:
+    def __init__(self, *, source: KafkaSource, limits: Limits, metrics: ConsumerMetrics) -> None:
         self._source = source
+        self._metrics = metrics
         self._limits = limits
         self._inbox: asyncio.Queue[HandedOver | _Ended | None] = asyncio.Queue()
         self._owned = Assignments(max_span=limits.max_span)
@@ -99,6 +104,9 @@ class Worker:
         """What became of the events so far, by name."""
         self.beat_at_s = time.monotonic()
         """When the loop last went round, for the watchdog."""
+        self.state = MemberState()
+        """What it is doing, looked at once a second; for other threads to read."""
+        self._looked_at_s = 0.0
 
     def hand_over(self, item: HandedOver) -> None:
         """Takes an item of the Kafka thread; called in the loop's own thread."""
@@ -136,6 +144,7 @@ class Worker:
             self._throttle()
             self._commit_when_due()
             self._answer_drained()
+            self._look()
         await self._last_commit()
         stop = self._error or next(iter(self._stopped.values()), None)
         if stop is not None:
@@ -188,13 +197,16 @@ class Worker:
                     future.set_result(error)
             case Assigned(epochs=epochs):
                 log.info("partitions.assigned", partitions=list(epochs))
+                self._metrics.note_rebalance("assigned")
                 self._owned.assign(epochs)
             case Revoked(partitions=partitions, drained=drained):
                 log.info("partitions.revoked", partitions=list(partitions))
+                self._metrics.note_rebalance("revoked")
                 self._revocations.append(_Revocation(self._owned.revoke(partitions), drained))
                 self._leave(partitions)
             case Lost(partitions=partitions):
                 log.warning("partitions.lost", partitions=list(partitions))
+                self._metrics.note_rebalance("lost")
                 self._owned.lose(partitions)
                 self._leave(partitions)
             case Failed(error=failure):
@@ -233,6 +245,7 @@ class Worker:
 
     def _finish(self, group: Group, fates: Counter[str]) -> None:
         self.fates += fates
+        self._metrics.note_finished(fates)
         records = sum(len(run.records) for run in group.runs)
         self._uncommitted += records
         self._source.release(group.partition, group.epoch, records=records, size=sum(run.size for run in group.runs))
@@ -251,6 +264,12 @@ class Worker:
     def _fail(self, error: StopError) -> None:
         self._error = self._error or error
         self._drain()
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s >= _LOOK_S:
+            self._looked_at_s = now_s
+            self.state = self._owned.state({p: str(error) for p, error in self._stopped.items()})
 
     # --- 2. dispatch ---
 

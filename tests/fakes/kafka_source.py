@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dicomcast_consumer.dead_letter import Letter
 from dicomcast_consumer.handover import Assigned, CommitAnswer, LetterAnswer, Lost, Received, Revoked
+from dicomcast_consumer.metrics import ConsumerMetrics
 from dicomcast_consumer.record import Record
 from dicomcast_consumer.worker import Limits, Worker
 
@@ -15,7 +16,7 @@ __all__ = ["FakeSource"]
 class FakeSource:
     """The topic, the group's offsets and the dead-letter topic; what the loop asks is answered in its next turn."""
 
-    def __init__(self, *, limits: Limits | None = None, partitions: int = 1) -> None:
+    def __init__(self, *, metrics: ConsumerMetrics, limits: Limits | None = None, partitions: int = 1) -> None:
         self.log: dict[int, list[Record]] = {p: [] for p in range(partitions)}
         self.committed: dict[int, int] = {}
         self.letters: list[Letter] = []
@@ -25,7 +26,7 @@ class FakeSource:
         self.refuses_commits: str | None = None
         """The error that every commit gets."""
         self.refused = 0
-        self.worker = Worker(source=self, limits=limits or Limits(commit_every_s=0.02))
+        self.worker = Worker(source=self, limits=limits or Limits(commit_every_s=0.02), metrics=metrics)
         self._read: dict[int, int] = {}
         self._epochs = itertools.count(1)
 

@@ -75,9 +75,9 @@ async def running_member(
     timeout_s: float = 60.0,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
-    source = FakeSource(limits=limits, partitions=partitions)
-    options = options or MappingOptions()
     metrics = ConsumerMetrics()
+    source = FakeSource(metrics=metrics, limits=limits, partitions=partitions)
+    options = options or MappingOptions()
     async with (
         httpx.AsyncClient(base_url=base_url + "/", timeout=timeout_s) as fhir,
         httpx.AsyncClient(base_url=dicomweb + "/") as dicom,

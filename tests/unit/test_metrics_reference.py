@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from dicomcast_consumer.member_state import MemberState
 from dicomcast_consumer.metrics import ConsumerMetrics
 from dicomcast_producer.metrics import ProducerMetrics
 from prometheus_client import CollectorRegistry
@@ -23,9 +24,15 @@ def rows(registry: CollectorRegistry) -> list[str]:
     return found
 
 
+def consumer_registry() -> CollectorRegistry:
+    metrics = ConsumerMetrics()
+    metrics.watch(MemberState, lambda: False)
+    return metrics.registry
+
+
 @pytest.mark.parametrize(
     ("heading", "registry"),
-    [("dicomcast-producer", ProducerMetrics().registry), ("dicomcast-consumer", ConsumerMetrics().registry)],
+    [("dicomcast-producer", ProducerMetrics().registry), ("dicomcast-consumer", consumer_registry())],
 )
 def test_the_table_is_that_of_the_registry(heading: str, registry: CollectorRegistry) -> None:
     section = DOCUMENT.split(f"## Metrics of {heading}\n")[1].split("\n## ")[0]

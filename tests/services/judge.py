@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from dicomcast_consumer.exact_json import dumps
+
 from tests.services.server import NOT_INSTALLED, SCRIPTS, NotInstalledError
 
 __all__ = ["Issue", "Validator"]
@@ -56,7 +58,7 @@ class Validator:
 
     def issues(self, resource: Mapping[str, Any]) -> tuple[Issue, ...]:
         """Everything the validator finds in a resource, as it stands in JSON."""
-        line = json.dumps(resource)
+        line = dumps(resource).decode()
         if line not in self._known:
             self._known[line] = tuple(Issue(**found) for found in json.loads(self._answer(line)))
         return self._known[line]

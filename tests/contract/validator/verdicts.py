@@ -23,6 +23,7 @@ SEEN_WARNINGS = {
     "All_observations_should_have_a_performer": "A dose is measured by a device; no resource is made of it.",
     "All_observations_should_have_an_effectiveDateTime_or_an_effectivePeriod": "Where the report has no time.",
     "TYPE_SPECIFIC_CHECKS_DT_QTY_UCUM_ANNOTATIONS": "Counts have such units in DICOM's own templates.",
+    "Type_Specific_Checks_DT_Decimal_Range": "The digits are those of the data set: we round nothing.",
     "Type_Specific_Checks_DT_DateTime_Reasonable": "The data set says so: we correct no dates.",
 }
 """Warnings that say nothing against a resource, and why."""

@@ -28,6 +28,7 @@ class FakeSource:
         self.refused = 0
         self.worker = Worker(source=self, limits=limits or Limits(commit_every_s=0.02), metrics=metrics)
         self._read: dict[int, int] = {}
+        self._unanswered: list[tuple[int, Mapping[int, int]]] = []
         self._epochs = itertools.count(1)
 
     # --- what the broker does ---
@@ -71,10 +72,17 @@ class FakeSource:
                 self._read[partition] = position
                 self.worker.hand_over(Received(partition=partition, records=records, position=position))
 
+    def answer_commits(self) -> None:
+        """Answers what was not answered, and what comes."""
+        self.answers_commits = True
+        while self._unanswered:
+            self.commit(*self._unanswered.pop(0))
+
     # --- what the loop asks ---
 
     def commit(self, token: int, offsets: Mapping[int, int]) -> None:
         if not self.answers_commits:
+            self._unanswered.append((token, offsets))
             return
         error = self.refuses_commits
         if error is None and not set(offsets) <= set(self._read):

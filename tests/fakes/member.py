@@ -18,6 +18,7 @@ from dicomcast_consumer.outbox import Outbox
 from dicomcast_consumer.reader import EventReader, FeedSource
 from dicomcast_consumer.rejection_guard import RejectionGuard
 from dicomcast_consumer.worker import Limits, Worker
+from dicomcast_runtime.http_auth import AuthSettings, PeerSettings, peer_client
 
 from tests.fakes.events import FEED
 from tests.fakes.kafka_source import FakeSource
@@ -73,13 +74,14 @@ async def running_member(
     assign: bool = True,
     stuck_after_s: float = 900.0,
     timeout_s: float = 60.0,
+    auth: AuthSettings | None = None,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     metrics = ConsumerMetrics()
     source = FakeSource(metrics=metrics, limits=limits, partitions=partitions)
     options = options or MappingOptions()
     async with (
-        httpx.AsyncClient(base_url=base_url + "/", timeout=timeout_s) as fhir,
+        peer_client(PeerSettings(url=base_url, auth=auth or AuthSettings(), timeout_s=timeout_s)) as fhir,
         httpx.AsyncClient(base_url=dicomweb + "/") as dicom,
     ):
         profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)

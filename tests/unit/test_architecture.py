@@ -24,7 +24,7 @@ MAY_IMPORT = {
 # Pure: values in, values out.
 PURE = (
     *("mapping", "mapping_options", "plan", "bundle", "assignments", "lanes", "offsets", "room", "breaker"),
-    *("rejection_guard", "replay_plan", "dlq", "dlq_verdict"),
+    *("rejection_guard", "replay_plan", "dlq", "dlq_verdict", "dlq_done", "dlq_later", "dlq_chunks", "letter_room"),
 )
 IMPURE_IMPORTS = {"confluent_kafka", "httpx", "structlog", "os", "time", "socket", "asyncio", "threading", "logging"}
 

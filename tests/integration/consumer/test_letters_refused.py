@@ -81,7 +81,7 @@ def test_a_missing_topic(line: Line, fhir: RunningFhirServer, member: Running) -
 def test_a_record_too_large_for_the_topic(line: Line, fhir: RunningFhirServer, member: Running) -> None:
     configure(line, "max.message.bytes", "300")
     rejected = refuse_and_go_on(line, fhir, member, "error=MSG_SIZE_TOO_LARGE")
-    configure(line, "max.message.bytes", "1000000")
+    configure(line, "max.message.bytes", "2000000")
     done(line, member)
     assert len(line.records(line.letters_topic)) == rejected
     assert member.stop() == 0
@@ -129,7 +129,7 @@ def test_a_member_with_a_refused_letter_drains_and_the_next_one_sends_it(
     assert member.stop() == 0
     assert line.committed()[0] <= 0
     assert line.records(line.letters_topic) == []
-    configure(line, "max.message.bytes", "1000000")
+    configure(line, "max.message.bytes", "2000000")
     with line.consumer() as next_one:
         done(line, next_one)
         assert len(line.records(line.letters_topic)) == 1

@@ -8,7 +8,9 @@ from tests.fakes.events import create
 from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.processes import Line, eventually
 from tests.integration.consumer.test_group import produce, studies
+from tests.integration.consumer.test_letters_refused import configure
 
+FEED = {"DICOMCAST_FEED__NAME": "main", "DICOMCAST_FEED__URL": "http://127.0.0.1:9"}
 CAPABILITY = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": [{"mode": "server"}]}
 
 
@@ -36,6 +38,23 @@ def test_a_dead_letter_topic_with_another_partition_count(line: Line) -> None:
     admin.create_partitions([NewPartitions(line.topic, 6)])[line.topic].result(30)
     eventually(lambda: len(line.end_offsets()) == 6)
     ends(line, 78, f"{line.topic} has 6 partitions", "has 4")
+
+
+@pytest.mark.parametrize(("name", "value"), [("cleanup.policy", "compact"), ("max.message.bytes", "5000")])
+def test_a_dead_letter_topic_that_cannot_hold_every_letter(line: Line, name: str, value: str) -> None:
+    configure(line, name, value)
+    ends(line, 64, f"{name}={value}", "topics apply")
+
+
+def test_a_dead_letter_topic_that_deletes_letters_is_warned_of(line: Line) -> None:
+    with line.consumer() as member:
+        member.wait_for("event=dead_letter_topic.doubtful")
+        assert "retention.ms" in member.text
+    with line.started("dicomcast_producer", "topics", "apply", "--group", line.group, env=FEED) as applied:
+        assert applied.process.wait(60) == 0, applied.text
+    with line.consumer() as member:
+        member.wait_for("event=partitions.assigned")
+        assert "dead_letter_topic.doubtful" not in member.text
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,12 @@ class MappingOptions(_Section):
     leap_second: Literal["keep", "clamp"] = Field(
         default="keep", description="What the second 60 becomes. keep: 60, which R4 allows. clamp: 59."
     )
+    instances: Literal["all", "none"] = Field(
+        default="all",
+        description="Whether series list their instances. none: for studies that are too large for the FHIR server "
+        "(fhir.413): an extension of ours has a digest of each UID, so that counts and deletions are still right. It "
+        "holds for what is written from then on.",
+    )
     uncertain_period: bool = Field(
         default=False,
         description="Say of a study or series time without a UTC offset between which instants it lies, as extension "

@@ -125,7 +125,7 @@ class _Merge:
         self._options = options
         self._resource: Resource = dict(existing) if existing is not None else _new(study_instance_uid, profile)
         self._marks = Marks(self._resource)
-        self._series = SeriesList(self._resource.get("series") or [])
+        self._series = SeriesList(self._resource.get("series") or [], lists_instances=options.instances == "all")
         self._marks.spread_series(self._series.elements())
         self._adopts = existing is not None and not is_ours(existing) and same_source(existing, profile.dicomweb_url)
         self._is_ours = existing is None or is_ours(existing) or self._adopts

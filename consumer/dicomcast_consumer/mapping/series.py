@@ -10,6 +10,7 @@ from .marks import Marks
 from .order import INSTANCE_ORDER, SERIES_ORDER, arranged
 from .started import offer_started
 from .terminology import DCM, LATERALITY, LATERALITY_DISPLAY, SCT
+from .unlisted import digest, digests, with_digests
 from .validation import validate_instance, validate_series
 from .values import InstanceChange, InstanceValues, Mark, SeriesValues
 
@@ -24,6 +25,8 @@ class _Series:
     elements: Resource
     """Everything but the instances."""
     instances: dict[str, Resource] = field(default_factory=dict)
+    unlisted: set[str] = field(default_factory=set)
+    """Digests of the instances that it has without listing them."""
     fresh: set[str] = field(default_factory=set)
     """UIDs of instances that were not there before."""
     is_new: bool = False
@@ -34,9 +37,11 @@ class _Series:
 class SeriesList:
     """The series of one study while it is merged. What the server sent is copied where it changes, never altered."""
 
-    def __init__(self, series: list[Resource]) -> None:
+    def __init__(self, series: list[Resource], *, lists_instances: bool = True) -> None:
+        self._lists_instances = lists_instances
         self._series: dict[str, _Series] = {}
         self._place: dict[str, _Series] = {}
+        self._unlisted: dict[str, _Series] = {}
         for entry in series:
             self._load(entry)
 
@@ -49,20 +54,29 @@ class SeriesList:
             if sop_instance_uid not in self._place:
                 series.instances[sop_instance_uid] = instance
                 self._place[sop_instance_uid] = series
+        for name in digests(entry):
+            if name not in self._unlisted:
+                series.unlisted.add(name)
+                self._unlisted[name] = series
 
     def __len__(self) -> int:
         return len(self._series)
 
     def lists(self, sop_instance_uid: str) -> bool:
         """Whether the study has the instance."""
-        return sop_instance_uid in self._place
+        return sop_instance_uid in self._place or bool(self._unlisted and digest(sop_instance_uid) in self._unlisted)
 
     def remove(self, sop_instance_uid: str) -> None:
         """Take the instance out, and its series when that is empty then."""
-        series = self._place.pop(sop_instance_uid)
-        del series.instances[sop_instance_uid]
-        series.fresh.discard(sop_instance_uid)
-        if not series.instances:
+        if sop_instance_uid in self._place:
+            series = self._place.pop(sop_instance_uid)
+            del series.instances[sop_instance_uid]
+            series.fresh.discard(sop_instance_uid)
+        else:
+            name = digest(sop_instance_uid)
+            series = self._unlisted.pop(name)
+            series.unlisted.remove(name)
+        if not series.instances and not series.unlisted:
             del self._series[str(series.elements["uid"])]
 
     def upsert(self, change: InstanceChange, marks: Marks) -> None:
@@ -76,17 +90,28 @@ class SeriesList:
             self._series[change.series_instance_uid] = series
         known = None
         place = self._place.get(uid)
-        if place is not None:
+        if place is None:
+            self._take_from_unlisted(uid, series)
+            series.fresh.add(uid)
+        else:
             known = place.instances[uid]
             if place is not series:
                 self.remove(uid)
-        else:
-            series.fresh.add(uid)
         series.instances[uid] = _instance(known, uid, change.instance)
         self._place[uid] = series
         if series.said is not None and series.said[1] != change.series:
             _merge_said(series, marks)
         series.said = (change.mark, change.series)
+
+    def _take_from_unlisted(self, sop_instance_uid: str, series: _Series) -> None:
+        """Forget its digest, if it has one; the series that the instance is to be in stays."""
+        name = digest(sop_instance_uid) if self._unlisted else ""
+        place = self._unlisted.get(name)
+        if place is series:
+            place.unlisted.remove(name)
+            del self._unlisted[name]
+        elif place is not None:
+            self.remove(sop_instance_uid)
 
     def finish(self, marks: Marks) -> None:
         """Merge what is outstanding. Nothing below may be asked for before."""
@@ -135,11 +160,12 @@ class SeriesList:
 
     def count_instances(self) -> int:
         """How many instances the study has."""
-        return len(self._place)
+        return len(self._place) + len(self._unlisted)
 
     def json(self) -> list[Resource]:
         """R4 ImagingStudy.series: by number, those without last, then by UID; the instances likewise."""
-        entries = (_entry(series, list(series.instances.values())) for series in self._series.values())
+        write = _entry if self._lists_instances else _entry_without_instances
+        entries = (write(series, list(series.instances.values())) for series in self._series.values())
         return sorted(entries, key=_position)
 
     def validate(self) -> None:
@@ -157,10 +183,19 @@ class SeriesList:
 
 
 def _entry(series: _Series, instances: list[Resource]) -> Resource:
-    elements = {**series.elements, "numberOfInstances": len(instances)}
+    elements = {**series.elements, "numberOfInstances": len(instances) + len(series.unlisted)}
     elements.setdefault("modality", _ABSENT_MODALITY)
-    elements["instance"] = sorted(instances, key=_position)
+    if instances:
+        elements["instance"] = sorted(instances, key=_position)
+    if digests(elements) or series.unlisted:
+        elements = with_digests(elements, series.unlisted)
     return arranged(elements, SERIES_ORDER)
+
+
+def _entry_without_instances(series: _Series, instances: list[Resource]) -> Resource:
+    entry = _entry(series, instances)
+    entry.pop("instance", None)
+    return arranged(with_digests(entry, series.unlisted | {digest(uid) for uid in series.instances}), SERIES_ORDER)
 
 
 def _position(entry: Resource) -> tuple[bool, int, str]:

@@ -13,6 +13,7 @@ from ..mapping_options import MappingOptions, SourceProfile
 from .fragments import PatientIdentifier
 from .identity import DICOM_UID_SYSTEM, Resource, is_ours, same_source
 from .marks import Marks
+from .unlisted import digest, digests
 from .values import InstanceChange, InstanceRun, Kind, Mark, PatientValues, in_order
 
 __all__ = ["Settlement", "patient_identifiers", "settle"]
@@ -102,7 +103,9 @@ class _Case:
         marks = Marks(existing or {})
         self._mark = marks.get("subject")
         self.conflict = marks.get("conflict")
-        self._listed = {i.get("uid") for s in (existing or {}).get("series") or () for i in s.get("instance") or ()}
+        series = (existing or {}).get("series") or ()
+        self._listed = {instance.get("uid") for one in series for instance in one.get("instance") or ()}
+        self._unlisted = {name for one in series for name in digests(one)}
         self.moved_to: PatientIdentifier | None = None
         self.rejected: list[tuple[InstanceChange, RejectedError]] = []
         self.report: list[str] = []
@@ -183,7 +186,8 @@ class _Case:
             return True
         if len(run.changes) > 1:
             return run.changes[-2].kind is Kind.UPSERT
-        return run.last.sop_instance_uid in self._listed
+        uid = run.last.sop_instance_uid
+        return uid in self._listed or bool(self._unlisted and digest(uid) in self._unlisted)
 
     def _take(self, mark: Mark) -> None:
         if self._mark is None or not mark.older_than(self._mark):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from dicomcast_consumer import apply
+from dicomcast_consumer.mapping import MappingOptions
 from dicomcast_consumer.worker import Limits
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 
@@ -132,3 +133,22 @@ def test_a_member_whose_letter_is_refused_drains(fhir: RunningFhirServer) -> Non
         assert member.source.committed.get(0, 0) == 0
 
     asyncio.run(scenario())
+
+
+def test_a_study_too_large_for_the_server_becomes_dead_letters_and_fits_without_its_list(
+    fhir: RunningFhirServer,
+) -> None:
+    fhir.faults.answer(413, times=None, when=lambda seen: seen.method == "POST" and len(seen.body) > 12_000)
+    events = [create(n, "1.1", f"1.1.{n}") for n in range(1, 101)]
+
+    async def scenario(options: MappingOptions) -> tuple[int, set[str]]:
+        async with running_member(fhir.base_url, options=options) as member:
+            member.source.produce([record(event, offset=n) for n, event in enumerate(events)])
+            await member.committed(100)
+            (study,) = await member.studies()
+            return study["numberOfInstances"], set(codes(member))
+
+    count, found = asyncio.run(scenario(MappingOptions()))
+    assert found == {"fhir.413"}
+    assert 10 < count < 100
+    assert asyncio.run(scenario(MappingOptions(instances="none"))) == (100, set())

@@ -24,6 +24,7 @@ from tests.unit.mapping.scene import OPTIONS, PROFILE, Scene, event
 from tests.unit.mapping.tags import tags_read
 
 TAGS = tags_read()
+UNLISTED = MappingOptions(instances="none")
 EVERYTHING = MappingOptions.model_validate(
     {
         "patient": {
@@ -209,8 +210,9 @@ def _batches(draw: st.DrawFn, events: list[DicomChangeEvent]) -> list[list[Dicom
 
 
 def _either_options() -> st.SearchStrategy[tuple[MappingOptions, list[DicomChangeEvent]]]:
-    """By default, and with every option on."""
-    return st.tuples(st.just(OPTIONS), histories(SAYS)) | st.tuples(st.just(EVERYTHING), histories(SAYS_MORE))
+    """By default, with every option on, and without lists of instances."""
+    by_default = st.tuples(st.sampled_from([OPTIONS, UNLISTED]), histories(SAYS))
+    return by_default | st.tuples(st.just(EVERYTHING), histories(SAYS_MORE))
 
 
 @settings(max_examples=150, deadline=None)

@@ -34,7 +34,7 @@ from .topics import check_topics
 from .watchdog import Watchdog
 from .worker import Limits, Worker
 
-__all__ = ["run_consumer"]
+__all__ = ["run_consumer", "warn_of_bare_patient_ids"]
 
 log = structlog.get_logger("dicomcast.consumer")
 
@@ -66,7 +66,7 @@ async def _run(settings: ConsumerSettings) -> None:
     topic, group = settings.topic.name, settings.consumer.group
     if settings.consumer.check_topics:
         await _in_thread(lambda: check_topics(settings.kafka.client(), topic=topic, group=group))
-    _warn_of_bare_patient_ids(settings)
+    warn_of_bare_patient_ids(settings)
     metrics = ConsumerMetrics()
     async with contextlib.AsyncExitStack() as stack:
         health = MemberHealth(await stack.enter_async_context(LoopBeat()), beat_limit_s=_beat_limit_s(settings))
@@ -80,7 +80,8 @@ async def _run(settings: ConsumerSettings) -> None:
         await _run_member(settings, fhir=fhir, feeds=feeds, metrics=metrics, health=health)
 
 
-def _warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
+def warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
+    """Says once which feeds' PatientIDs have no system."""
     bare = [name for name, source in settings.sources.items() if not source.patient_system]
     if bare and not settings.mapping.patient.system:
         log.warning("patient_system.missing", feeds=sorted(bare))

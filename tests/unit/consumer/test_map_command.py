@@ -123,3 +123,11 @@ def test_without_a_url_the_address_says_so() -> None:
     assert code == 0
     assert resources(bundle, "Endpoint")[0]["address"] == "https://dicomweb.invalid"
     assert [line["warning"] for line in lines if "warning" in line] == ["no_source_url"]
+
+
+def test_the_private_url_of_a_source_is_never_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOMCAST_SOURCES__MAIN__DICOMWEB_URL", "https://public.example/dicom-web")
+    monkeypatch.setenv("DICOMCAST_SOURCES__MAIN__PRIVATE_URL", "https://private.example/dicom-web")
+    _, bundle, _ = run("-", stdin=stored("1.2", "1.2.1"))
+    assert "public.example" in json.dumps(bundle)
+    assert "private.example" not in json.dumps(bundle)

@@ -20,18 +20,19 @@ def read_study(data_set: DataSet, clock: Clock, profile: SourceProfile, options:
     """What the data set says of its study."""
     more = options.study
     accession = _accession(data_set, profile, options)
+    requests = data_set.items("00400275")
     return StudyValues(
         started=clock.moment(*_STARTED),
         between=clock.between(*_STARTED) if options.uncertain_period else None,
         description=data_set.text("00081030", "StudyDescription"),
         study_id=data_set.text("00200010", "StudyID") if more.study_id else None,
         accession=accession,
-        requests=_requests(data_set, accession, profile, options),
+        requests=_orders(data_set, requests, accession, profile, options),
         referrer=read_referrer(data_set, options),
         interpreters=read_interpreters(data_set, options) if more.interpreter else (),
         location=read_location(data_set) if more.location else None,
         procedure_codes=_procedures(data_set, options),
-        reason_codes=_distinct(_reasons(data_set, options)),
+        reason_codes=_distinct(_reasons(data_set, requests, options)),
     )
 
 
@@ -49,11 +50,15 @@ def _accession(item: DataSet, profile: SourceProfile, options: MappingOptions) -
     return AccessionNumber(value=value, system=system, is_profiled=is_profiled)
 
 
-def _requests(
-    data_set: DataSet, accession: AccessionNumber | None, profile: SourceProfile, options: MappingOptions
+def _orders(
+    data_set: DataSet,
+    requests: list[DataSet],
+    accession: AccessionNumber | None,
+    profile: SourceProfile,
+    options: MappingOptions,
 ) -> tuple[AccessionNumber, ...]:
     """The orders it was made for; without the issuer's system an accession number could be anybody's."""
-    items = (*data_set.items("00400275"), *data_set.items("0040A370"))
+    items = (*requests, *data_set.items("0040A370"))
     found = (accession, *(_accession(item, profile, options) for item in items))
     return tuple(dict.fromkeys(number for number in found if number and number.system))
 
@@ -70,9 +75,9 @@ def _procedures(data_set: DataSet, options: MappingOptions) -> tuple[Concept, ..
     return (Concept(text=text),) if text else ()
 
 
-def _reasons(data_set: DataSet, options: MappingOptions) -> Iterator[Concept]:
+def _reasons(data_set: DataSet, requests: list[DataSet], options: MappingOptions) -> Iterator[Concept]:
     """Why it was requested, in codes or words, in the data set and in its requests, then why it was performed."""
-    for request in (data_set, *data_set.items("00400275")):
+    for request in (data_set, *requests):
         for item in request.items("0040100A"):
             concept = read_concept(item, "ReasonForRequestedProcedureCodeSequence", options.codingscheme)
             if concept:

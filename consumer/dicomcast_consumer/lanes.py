@@ -103,7 +103,8 @@ class Lanes:
         """Takes runs of one partition, the ones that waited longest; partitions take turns. In flight from now on.
 
         `but`: partitions to pass over.
-        Empty when no study is ready; else at least one record, whatever the bounds.
+        Empty when no study is ready; else at least one record, whatever the bounds. `max_records` cuts only the first
+        run: a study that does not fit beside it is left whole for the next pick, for each part writes all of the study.
         """
         partition = self._next(but)
         if partition is None:
@@ -112,7 +113,10 @@ class Lanes:
         self._partitions.move_to_end(partition)
         runs: list[Run] = []
         while owned.ready and len(runs) < max_runs and max_records > 0 and max_bytes > 0:
-            lane, _ = owned.ready.popitem(last=False)
+            lane = next(iter(owned.ready))
+            if runs and len(owned.waiting[lane]) > max_records:
+                break
+            del owned.ready[lane]
             run = self._take(partition, lane, max_records=max_records, max_bytes=max_bytes)
             max_records -= len(run.records)
             max_bytes -= run.size

@@ -50,6 +50,13 @@ def test_bounds_cut_a_run_and_keep_its_order() -> None:
     assert offsets(pick(lanes)) == [[3, 4]]
 
 
+def test_a_study_that_does_not_fit_beside_another_is_left_whole() -> None:
+    lanes = assigned(0)
+    lanes.receive(0, [record(offset, b"aabbbc"[offset : offset + 1]) for offset in range(6)])
+    assert offsets(pick(lanes, max_records=4)) == [[0, 1]]
+    assert offsets(pick(lanes, max_records=4)) == [[2, 3, 4], [5]]
+
+
 def test_one_record_is_taken_whatever_its_size() -> None:
     lanes = assigned(0)
     lanes.receive(0, [record(0, b"a", size=1000), record(1, b"a")])

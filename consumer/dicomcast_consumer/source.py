@@ -242,6 +242,7 @@ class Source:
             begins.append(begin)
             self._owned[place.partition] = _Assignment(next(self._epochs), Room(self._bounds))
         consumer.incremental_assign(begins)
+        consumer.resume(begins)  # librdkafka remembers a pause of an assignment before
         self._hand_over(Assigned({place.partition: self._owned[place.partition].epoch for place in begins}))
         if first:
             # Written down at once: a group with an offset never again begins at the earliest one by itself.

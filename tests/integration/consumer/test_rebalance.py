@@ -88,7 +88,7 @@ def test_members_join_and_leave_with_requests_in_flight(either: Line, fhir: Runn
 
 
 def test_a_paused_partition_that_moves_and_comes_back_goes_on(either: Line, fhir: RunningFhirServer) -> None:
-    """Paused because memory was full, in an assignment that is over."""
+    """Paused in an assignment that is over: librdkafka remembers that, and the partition would stay paused for ever."""
     env = {"DICOMCAST_CONSUMER__MAX_WAITING_RECORDS": "10"}
     with either.consumer(env=env) as one:
         eventually(lambda: assigned(one) == 4, lambda: one.text, one)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.mapping.scene import Scene, event
+from tests.unit.mapping.scene import Scene, code, event
 from tests.unit.mapping.test_properties import EVERYTHING
 
 ISSUER = {"UniversalEntityID": "1.2.276.9", "UniversalEntityIDType": "ISO"}
@@ -38,3 +38,19 @@ def test_the_end_is_the_same(keyword: str) -> None:
         scene.send_each(event(1), *order)
         ends.add(scene.content())
     assert len(ends) == 1
+
+
+def test_a_reader_with_and_without_identification_is_two_entries_in_either_order() -> None:
+    identified = {
+        "NameOfPhysiciansReadingStudy": "Read^Anna",
+        "PhysiciansReadingStudyIdentificationSequence": {"PersonIdentificationCodeSequence": code("17", "SCT")},
+    }
+    events = [
+        event(2, instance="1.2.3.1.2", **identified),
+        event(3, instance="1.2.3.1.3", NameOfPhysiciansReadingStudy="Read^Anna"),
+    ]
+    for order in permutations(events):
+        scene = Scene(options=EVERYTHING)
+        scene.send_each(event(1), *order)
+        assert scene.study is not None
+        assert [one.get("identifier", {}).get("value") for one in scene.study["interpreter"]] == ["17", None]

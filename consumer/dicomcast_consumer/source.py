@@ -76,10 +76,8 @@ class Source:
         `drain_s`: how long a revocation waits for the writes under way.
         """
         self._topic = topic
-        callbacks = {"on_commit": self._on_commit, "stats_cb": self._on_stats, "error_cb": self._on_error}
-        self._consumer = Consumer({**config, **callbacks})
+        self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
         self._note_stats = note_stats
-        self._fatal: KafkaError | None = None
         self._letters = letters
         self._bounds = bounds
         self._drain_s = drain_s
@@ -154,7 +152,7 @@ class Source:
         except StopError as error:
             self._hand_over(Failed(error))
         except KafkaException as error:
-            self._hand_over(Failed(_stop_error(self._fatal or error.args[0])))
+            self._hand_over(Failed(_stop_error(error.args[0])))
         except Exception as error:  # a bug: it must end the process, not leave it without a Kafka thread
             log.error("defect.found", error=type(error).__name__, where=raised_at(error))
             self._hand_over(Failed(DependencyError(f"the Kafka thread failed: {type(error).__name__}")))
@@ -225,10 +223,6 @@ class Source:
         self.stats = kafka_stats(text, topic=self._topic)
         self._note_stats(self.stats)
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():  # its cause: what poll gives afterwards is _FATAL alone
-            self._fatal = error
-
     # --- callbacks of the group, inside poll ---
 
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -294,7 +288,7 @@ class Source:
             KafkaError._FATAL,
             KafkaError._FENCED,
         ):  # fatal() alone is False for _FATAL
-            raise _stop_error(self._fatal or error)
+            raise _stop_error(error)
         if error.code() in _REFUSED:
             raise BrokenContractError(f"Kafka refuses {self._topic} to this consumer: {error.name()}: {error.str()}")
         log.warning("kafka.error", error=error.name())
@@ -331,6 +325,7 @@ def _asked(ask: Callable[[], T]) -> T:
 
 
 def _stop_error(error: KafkaError) -> StopError:
-    if error.code() in _SAME_INSTANCE:
-        return FencedError(f"another member has the same group.instance.id: {error.name()}")
+    # The code is _FATAL whatever the cause, which stands in the text.
+    if any(KafkaError(code).str() in error.str() for code in _SAME_INSTANCE):
+        return FencedError(f"another member has the same group.instance.id: {error.str()}")
     return DependencyError(f"Kafka: {error.name()}: {error.str()}")

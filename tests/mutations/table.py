@@ -23,6 +23,8 @@ class Mutation:
     needs_kafka: bool = False
 
 
+_DOSE = "tests/contract/test_dose.py"
+_DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
 _BRIDGE = "tests/unit/producer/test_bridge.py"
 _CONSUMER = "consumer/dicomcast_consumer"
@@ -200,5 +202,70 @@ MUTATIONS = (
         tests=[
             "tests/unit/consumer/test_deletion.py::test_a_study_someone_wrote_to_meanwhile_is_put_back_and_read_again"
         ],
+    ),
+    Mutation(
+        name="dose: a replayed report that is older undoes a newer one",
+        file=f"{_CONSUMER}/mapping/merge_dose.py",
+        old="        if change.kind is Kind.UPSERT and self._is_older(mark, uid):\n            return\n",
+        new="",
+        tests=[f"{_DOSE_RULES}::test_an_older_report_does_not_undo_a_newer_one"],
+    ),
+    Mutation(
+        name="dose: an event goes with its report though another one names it",
+        file=f"{_CONSUMER}/mapping/merge_dose.py",
+        old="return [*reports, *sorted(touched - named)]",
+        new="return [*reports, *sorted(touched)]",
+        tests=[f"{_DOSE_RULES}::test_an_event_goes_with_the_last_summary_that_names_it"],
+    ),
+    Mutation(
+        name="dose: deleting any instance deletes the doses of the study, as DICOM Cast does",
+        file=f"{_CONSUMER}/mapping/merge_dose.py",
+        old="reports = [uid for uid in self._touched if uid not in self._now and uid in self._known]",
+        new="reports = [uid for uid in self._known if self._touched and not self._now]",
+        tests=[f"{_DOSE}::test_a_deleted_report_takes_its_own_and_nothing_else[sandbox]"],
+    ),
+    Mutation(
+        name="dose: an event that an update drops stays when the process died before its deletion",
+        file=f"{_CONSUMER}/mapping/merge_dose.py",
+        old="        marks.take(_carried(carrier), mark)\n",
+        new="",
+        tests=[
+            f"{_DOSE_RULES}::test_an_event_of_an_update_that_was_cut_off_before_its_deletion_goes_with_the_next_attempt"
+        ],
+    ),
+    Mutation(
+        name="dose: the dose stays with the former patient",
+        file=f"{_CONSUMER}/mapping/merge_dose.py",
+        old='return self._subject is not None and observation.get("subject") != self._subject',
+        new="return False",
+        tests=[f"{_DOSE}::test_the_dose_moves_with_the_study_to_another_patient[sandbox]"],
+    ),
+    Mutation(
+        name="dose: decimals are read as binary floats",
+        file=f"{_CONSUMER}/mapping/header.py",
+        old="msgspec.json.Decoder(float_hook=Decimal)",
+        new="msgspec.json.Decoder()",
+        tests=[f"{_DOSE_RULES}::test_a_number_keeps_its_digits_from_metadata_to_request[12.30-12.30]"],
+    ),
+    Mutation(
+        name="dose: one event in two studies is looked for by its UID alone",
+        file=f"{_CONSUMER}/mapping/dose_observation.py",
+        old="return token(DICOM_UID_SYSTEM, urn_oid(uid)), dose_study_token(study_instance_uid)",
+        new="return (token(DICOM_UID_SYSTEM, urn_oid(uid)),) * 2",
+        tests=[f"{_DOSE}::test_one_event_reported_in_two_studies_is_an_observation_in_each[sandbox]"],
+    ),
+    Mutation(
+        name="dose: a study that our own doses hold is not deleted",
+        file=f"{_CONSUMER}/deletion.py",
+        old="        if not ours:\n            raise\n",
+        new="        raise\n",
+        tests=[f"{_DOSE}::test_a_study_is_deleted_though_doses_of_ours_hold_it_and_the_option_is_off[sandbox]"],
+    ),
+    Mutation(
+        name="dose: an Observation that others refer to holds the feed up",
+        file=f"{_CONSUMER}/deletion.py",
+        old="    except ConflictError:\n        pass  # one of them is referenced: it is looked for\n",
+        new="    except ConflictError:\n        raise\n",
+        tests=[f"{_DOSE}::test_an_observation_that_others_refer_to_stays_and_holds_nothing_up[sandbox]"],
     ),
 )

@@ -10,6 +10,7 @@ import typer
 from dicomcast_runtime.errors import StopError
 from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.logs import configure_logs, raised_at
+from dicomcast_runtime.printed_settings import printed_settings
 from dicomcast_runtime.settings import load_settings
 
 from . import dlq_command, replay_command
@@ -37,6 +38,10 @@ Exit codes: 0 done, or drained after SIGTERM; 64 a setting or the command line i
 broken.""",
 )
 
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as a settings file, secrets as ***, and end.")
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -54,15 +59,18 @@ def _options(
 
 
 @app.command()
-def run(config: ConfigFile = None) -> None:
+def run(config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     """Apply events until SIGTERM or SIGINT, then finish what is under way, commit, and end with 0.
 
     An offset is committed only when everything before it is in FHIR or an acknowledged dead letter. While the FHIR
     server is away it waits. Start as many as the topic has partitions: they share them.
     """
+    settings = load_settings(ConsumerSettings, config=config)
+    if print_config:
+        typer.echo(printed_settings(settings, config=config), nl=False)
+        return
     from .run import run_consumer  # the other commands need neither HTTP nor FHIR
 
-    settings = load_settings(ConsumerSettings, config=config)
     configure_logs(settings.log)
     asyncio.run(run_consumer(settings))
 

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from dicomcast_runtime.http_auth import AuthSettings, PeerSettings
 from dicomcast_runtime.http_port import HttpSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.logs import LogSettings
+from dicomcast_runtime.peer_settings import HttpUrl, PeerHttpSettings, PeerSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
 from pydantic import Field
 
@@ -56,16 +56,13 @@ class ConsumerSection(Section):
     check_topics: bool = Field(default=True, description="Whether topic and dead-letter topic are compared at start.")
 
 
-class SourceSection(Section):
+class SourceSection(PeerHttpSettings):
     """A change feed whose events the consumer applies, by the feed's name: `DICOMCAST_SOURCES__<FEED>__...`."""
 
-    dicomweb_url: str = Field(description="DICOMweb root (WADO-RS), without /studies: written as Endpoint.address.")
-    private_url: str | None = Field(
+    dicomweb_url: HttpUrl = Field(description="DICOMweb root (WADO-RS), without /studies: written as Endpoint.address.")
+    private_url: HttpUrl | None = Field(
         default=None, description="Root to read from where it differs from the public one; never written to FHIR."
     )
-    auth: AuthSettings = Field(default=AuthSettings(), description="How to authenticate to the DICOMweb root.")
-    ca_file: str | None = Field(default=None, description="CA certificates (PEM) to check it by.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Seconds to wait for its answer.")
     timezone: str | None = Field(
         default=None, description="IANA zone of its local times, where a data set has no offset, e.g. Europe/Berlin."
     )
@@ -93,9 +90,8 @@ class SourceSection(Section):
 
     def peer(self) -> PeerSettings:
         """The HTTP peer to read metadata from."""
-        return PeerSettings(
-            url=self.private_url or self.dicomweb_url, auth=self.auth, ca_file=self.ca_file, timeout_s=self.timeout_s
-        )
+        own = {name: getattr(self, name) for name in PeerHttpSettings.model_fields}
+        return PeerSettings(url=self.private_url or self.dicomweb_url, **own)
 
 
 class ConsumerSettings(ProcessSettings):

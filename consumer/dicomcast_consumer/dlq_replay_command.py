@@ -11,7 +11,7 @@ import orjson
 import typer
 from dicomcast_runtime.errors import ConfigurationError, DependencyError, InputError
 from dicomcast_runtime.exit_codes import ExitCode
-from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.logs import configure_logs
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings

@@ -2,16 +2,28 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 __all__ = ["dumps", "loads"]
 
+_MOST_DIGITS: Final = 400
+
 
 def loads(text: str | bytes) -> Any:
-    """What the text says; a number with a point or an exponent is a Decimal. Raises ValueError or RecursionError."""
-    return json.loads(text, parse_float=Decimal)
+    """What the text says; a number with a point or an exponent is a Decimal. Raises ValueError or RecursionError.
+
+    ValueError also for an exponent beyond a double's: written digit by digit it would fill the memory.
+    """
+    return json.loads(text, parse_float=_decimal)
+
+
+def _decimal(text: str) -> Decimal:
+    value = Decimal(text)
+    if abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError("a number without end")
+    return value
 
 
 def dumps(value: Any, *, option: int = 0) -> bytes:

@@ -6,13 +6,14 @@ be). Nothing of a response body goes into an error but the OperationOutcome's co
 """
 
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 import orjson
 from dicomcast_runtime.backoff import retry_after_s
+from dicomcast_runtime.http_client import AnswerTooLargeError, peer_refusal
 
 from . import exact_json
 from .errors import ConflictError, RejectedError, RetryableError, SystemicError
@@ -125,14 +126,19 @@ class FhirClient:
     ) -> httpx.Response:
         try:
             return await self._client.request(method, path, content=content, headers={**_HEADERS, **(headers or {})})
+        except AnswerTooLargeError as error:
+            raise RetryableError(f"FHIR: {error}: DICOMCAST_FHIR__MAX_ANSWER_BYTES") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
+            reason = peer_refusal(error, "DICOMCAST_FHIR")
+            if reason is not None:
+                raise SystemicError(f"FHIR: {reason}") from None
             raise RetryableError(f"FHIR: {type(error).__name__}") from error
 
     def _body(self, response: httpx.Response, *, named: bool, parse: Callable[[bytes], Any] = orjson.loads) -> Resource:
         self._check(response, named=named)
         try:
             body = parse(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RetryableError(f"FHIR: {response.status_code} with a body that is not JSON") from None
         if not isinstance(body, dict):
             raise RetryableError(f"FHIR: {response.status_code} with a body that is not a resource")
@@ -155,19 +161,29 @@ class FhirClient:
         raise SystemicError(f"{text} to {response.request.method}: check DICOMCAST_FHIR__URL and the permissions")
 
     def _next(self, page: Resource) -> str | None:
-        for link in page.get("link", []):
-            if link.get("relation") == "next":
+        links = page.get("link")
+        for link in links if isinstance(links, list) else ():
+            if isinstance(link, dict) and link.get("relation") == "next":
                 url = httpx.URL(str(link.get("url")))
                 # Only path and query count: no request goes to a host that a person did not name.
                 return str(self._client.base_url.copy_with(raw_path=url.raw_path)) if url.host else str(url)
         return None
 
 
-def _matches(page: Resource) -> Iterator[Resource]:
-    for entry in page.get("entry", []):
-        resource = entry.get("resource", {})
-        if entry.get("search", {}).get("mode") != "outcome" and resource.get("resourceType") != "OperationOutcome":
-            yield resource
+def _matches(page: Resource) -> list[Resource]:
+    """The resources of a page. Raises RetryableError for one of another shape: the server is not itself."""
+    try:
+        found = [
+            entry["resource"]
+            for entry in page.get("entry", [])
+            if entry.get("search", {}).get("mode") != "outcome"
+            and entry["resource"]["resourceType"] != "OperationOutcome"
+        ]
+    except (TypeError, KeyError, AttributeError):
+        raise RetryableError("FHIR: the answer to a search is no Bundle of resources") from None
+    if not all(isinstance(resource.get("id"), str) for resource in found):
+        raise RetryableError("FHIR: the answer to a search has a resource without id")
+    return found
 
 
 def _entry_answer(entry: Mapping[str, Any]) -> EntryAnswer:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
-from dicomcast_runtime.errors import BrokenContractError, DependencyError
+from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from .kafka_errors import property_error, stop_error
@@ -73,7 +73,9 @@ class GroupAdmin:
         try:
             found = self._admin.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
         except KafkaException as error:
-            raise stop_error("asking for the topic", error.args[0], self._reported) from None
+            raise self._stop("asking for the topic", error.args[0], topic) from None
+        if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise self._stop("asking for the topic", found.error, topic)
         return () if found.error is not None else tuple(sorted(found.partitions))
 
     def exists(self, topic: str) -> bool:
@@ -105,7 +107,7 @@ class GroupAdmin:
         found = self._answer("reading the group's offsets", future).topic_partitions
         for item in found:
             if item.error is not None:
-                raise stop_error(f"reading the group's offset of partition {item.partition}", item.error)
+                raise self._stop(f"reading the group's offset of partition {item.partition}", item.error)
         return {item.partition: item.offset if item.offset >= 0 else None for item in found}
 
     def members(self) -> tuple[Member, ...] | None:
@@ -116,7 +118,7 @@ class GroupAdmin:
         except KafkaException as error:
             if error.args[0].code() in (KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION):
                 return None
-            raise stop_error("describing the group", error.args[0], self._reported) from None
+            raise self._stop("describing the group", error.args[0]) from None
         return tuple(sorted((self._member(item) for item in found.members), key=lambda member: member.partitions))
 
     def alter(self, offsets: Mapping[int, int]) -> dict[int, str | None]:
@@ -133,9 +135,17 @@ class GroupAdmin:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_MEMBER_ID:
                 return dict.fromkeys(offsets, error.args[0].name())
-            raise stop_error("altering the group's offsets", error.args[0], self._reported) from None
+            raise stop_error(
+                "altering the group's offsets", error.args[0], self._reported, group=f"Read on group {self.group}"
+            ) from None
         named = {item.partition: item.error.name() if item.error is not None else None for item in answers}
         return {partition: named.get(partition, "NO_ANSWER") for partition in offsets}
+
+    def _stop(self, doing: str, error: KafkaError, topic: str | None = None) -> StopError:
+        """What looking takes; `topic` where it is not the group's."""
+        self._admin.poll(0)  # what the client has to report comes in its poll alone
+        rights = {"topic": f"Read on topic {topic or self.topic}", "group": f"Describe on group {self.group}"}
+        return stop_error(doing, error, self._reported, **rights)
 
     def _member(self, item: Any) -> Member:
         assigned = item.assignment.topic_partitions if item.assignment else ()
@@ -152,14 +162,14 @@ class GroupAdmin:
         request = {TopicPartition(topic, partition): spec for partition, spec in specs.items()}
         futures = self._admin.list_offsets(request, request_timeout=_TIMEOUT_S)
         return {
-            asked.partition: self._answer(f"asking for offsets of partition {asked.partition}", future).offset
+            asked.partition: self._answer(f"asking for offsets of partition {asked.partition}", future, topic).offset
             for asked, future in futures.items()
         }
 
-    def _answer(self, doing: str, future: "Future[T]") -> T:
+    def _answer(self, doing: str, future: "Future[T]", topic: str | None = None) -> T:
         try:
             return future.result(timeout=2 * _TIMEOUT_S)
         except KafkaException as error:
-            raise stop_error(doing, error.args[0], self._reported) from None
+            raise self._stop(doing, error.args[0], topic) from None
         except TimeoutError:
             raise DependencyError(f"{doing}: Kafka did not answer in {2 * _TIMEOUT_S:.0f} s") from None

@@ -236,6 +236,11 @@ class MappingOptions(_Section):
         default=False,
         description="Dead-letter an instance of which a mapped attribute had to be left out, instead of reporting it.",
     )
+    max_metadata_chars: int = Field(
+        default=16 * 1024 * 1024,
+        ge=100_000,
+        description="Longest metadata (DICOM JSON) that is read; longer ones become dead letters.",
+    )
     codingscheme: dict[str, str] = Field(
         default={},
         description="The URI of each local coding scheme designator (0008,0102), as codingscheme.<designator>=<uri>.",

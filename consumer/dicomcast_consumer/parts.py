@@ -8,7 +8,7 @@ import httpx
 import structlog
 from dicomcast_runtime.backoff import full_jitter
 from dicomcast_runtime.errors import ConfigurationError
-from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_client import peer_client
 from dicomcast_schemas.topic import PARTITIONER
 
 from .config import ConsumerSettings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
-from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
+from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, MetadataTooLargeError, read_metadata
 from dicomcast_runtime.errors import BrokenContractError, DependencyError
 from dicomcast_schemas import (
     Action,
@@ -128,8 +128,13 @@ class EventReader:
                 sop_instance_uid=event.sop_instance_uid,
             )
         except InstanceGoneError as error:
+            if error.status is None:
+                raise RejectedError("map", "map.uid_invalid", "a UID of the event is not a DICOM UID") from None
             text = "the instance is not on the DICOM server any more"
             raise RejectedError("source", "source.gone", text, http_status=error.status) from None
+        except MetadataTooLargeError as error:
+            setting = f"DICOMCAST_SOURCES__{event.feed.upper()}__MAX_ANSWER_BYTES"
+            raise RejectedError("source", "source.too_large", f"{error}: {setting}") from None
         except DicomWebError as error:
             raise RetryableError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
 

@@ -186,7 +186,11 @@ def _refused(group: Group, refused: Mapping[str, tuple[int, ...]]) -> Exception:
             f"Kafka refused to set offsets of {group.group}: {named}: the group has live members. Stop them first"
         )
     text = f"Kafka refused to set offsets of {group.group}: {named}"
-    return ConfigurationError(text) if set(refused) & set(_NOT_AUTHORIZED) else DependencyError(text)
+    if set(refused) & set(_NOT_AUTHORIZED):
+        return ConfigurationError(
+            f"{text}: the user of DICOMCAST_KAFKA__* needs Read on group {group.group} and Read on topic {group.topic}"
+        )
+    return DependencyError(text)
 
 
 def _partitions(partitions: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 from dicomcast_runtime.health import LoopBeat
-from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.http_port import HttpPort, routes_of
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_schemas.topic import dead_letter_topic

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
+from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, refusal
 from dicomcast_runtime.logs import raised_at
 
 from .dead_letter import DeadLetterProducer, Letter
@@ -76,6 +77,7 @@ class Source:
         `drain_s`: how long a revocation waits for the writes under way.
         """
         self._topic = topic
+        self._group = str(config["group.id"])
         self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
         self._note_stats = note_stats
         self._letters = letters
@@ -152,7 +154,7 @@ class Source:
         except StopError as error:
             self._hand_over(Failed(error))
         except KafkaException as error:
-            self._hand_over(Failed(_stop_error(error.args[0])))
+            self._hand_over(Failed(self._stop(error.args[0])))
         except Exception as error:  # a bug: it must end the process, not leave it without a Kafka thread
             log.error("defect.found", error=type(error).__name__, where=raised_at(error))
             self._hand_over(Failed(DependencyError(f"the Kafka thread failed: {type(error).__name__}")))
@@ -288,15 +290,27 @@ class Source:
             KafkaError._FATAL,
             KafkaError._FENCED,
         ):  # fatal() alone is False for _FATAL
-            raise _stop_error(error)
-        if error.code() in _REFUSED:
-            raise BrokenContractError(f"Kafka refuses {self._topic} to this consumer: {error.name()}: {error.str()}")
+            raise self._stop(error)
+        refused = self._refusal(error)
+        if refused is not None:
+            raise refused
         log.warning("kafka.error", error=error.name())
+
+    def _stop(self, error: KafkaError) -> StopError:
+        # The code is _FATAL whatever the cause, which stands in the text.
+        if any(KafkaError(code).str() in error.str() for code in _SAME_INSTANCE):
+            return FencedError(f"another member has the same group.instance.id: {error.str()}")
+        return self._refusal(error) or DependencyError(f"Kafka: {error.name()}: {error.str()}")
+
+    def _refusal(self, error: KafkaError) -> StopError | None:
+        if error.code() in UNKNOWN_CLIENT:
+            return None  # it was let in at start: the brokers, or what they ask, are being changed
+        rights = {"topic": f"Read on topic {self._topic}", "group": f"Read on group {self._group}"}
+        return refusal(f"consuming {self._topic}", (error,), **rights)
 
 
 # The classic protocol ends the older member, KIP-848 the newer one (until the older has left or its session is over).
 _SAME_INSTANCE: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.UNRELEASED_INSTANCE_ID)
-_REFUSED: Final = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
@@ -322,10 +336,3 @@ def _asked(ask: Callable[[], T]) -> T:
             if error.args[0].code() not in _MOVING or time.monotonic() > until_s:
                 raise
             time.sleep(0.2)
-
-
-def _stop_error(error: KafkaError) -> StopError:
-    # The code is _FATAL whatever the cause, which stands in the text.
-    if any(KafkaError(code).str() in error.str() for code in _SAME_INSTANCE):
-        return FencedError(f"another member has the same group.instance.id: {error.str()}")
-    return DependencyError(f"Kafka: {error.name()}: {error.str()}")

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from dicomcast_runtime.errors import DependencyError
+from dicomcast_runtime.errors import DependencyError, StopError
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from .kafka_errors import property_error, stop_error
@@ -23,7 +23,7 @@ class TopicReader:
     """Reads one topic; a context. Raises DependencyError when Kafka stays silent for half a minute."""
 
     def __init__(self, kafka: KafkaSettings, *, topic: str, group: str) -> None:
-        """`group` is named to the broker for its access rules and never joined."""
+        """`group` is a name the client must have; it is never joined."""
         self._topic = topic
         self._reported: list[KafkaError] = []
         self._open: dict[int, int] = {}
@@ -92,8 +92,10 @@ class TopicReader:
     def _take(self, item: Message) -> Record | None:
         error, partition = item.error(), item.partition()
         if error is not None:
+            if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return None  # the group is only a name here: reading takes no right on it
             if error.code() != KafkaError._PARTITION_EOF:
-                raise stop_error(f"reading {self._topic}", error, self._reported)
+                raise self._stop(error)
             self._close(partition)
             return None
         record = record_of(item)
@@ -114,7 +116,10 @@ class TopicReader:
             if at.offset >= self._open[at.partition]:
                 self._close(at.partition)
 
+    def _stop(self, error: KafkaError) -> StopError:
+        return stop_error(f"reading {self._topic}", error, self._reported, topic=f"Read on topic {self._topic}")
+
     def _silence(self) -> Exception:
         if self._reported:
-            return stop_error(f"reading {self._topic}", self._reported[-1], self._reported)
+            return self._stop(self._reported[-1])
         return DependencyError(f"reading {self._topic}: Kafka sent nothing for {_SILENCE_S:.0f} s")

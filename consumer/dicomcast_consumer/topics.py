@@ -9,7 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
-from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
+from dicomcast_runtime.errors import BrokenContractError
+from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_schemas.topic import dead_letter_topic
 
 from .letter_room import check_room, doubts
@@ -30,12 +31,11 @@ def check_topics(config: Mapping[str, Any], *, topic: str, group: str) -> int:
     letters.
     """
     letters = dead_letter_topic(topic, group)
-    found = {name: _partitions(config, name) for name in (topic, letters)}
+    found = {name: _partitions(config, name, right) for name, right in ((topic, "Read"), (letters, "Write"))}
     for name, count in found.items():
         if not count:
             raise BrokenContractError(
-                f"the topic {name} does not exist, or this client may not see it: "
-                f"`dicomcast-producer topics apply --group {group}` creates it"
+                f"the topic {name} does not exist: `dicomcast-producer topics apply --group {group}` creates it"
             )
     if found[topic] != found[letters]:
         raise BrokenContractError(
@@ -70,7 +70,8 @@ def _configurations(config: Mapping[str, Any], *topics: str) -> tuple[dict[str, 
     return tuple(found)
 
 
-def _partitions(config: Mapping[str, Any], topic: str) -> int:
+def _partitions(config: Mapping[str, Any], topic: str, right: str) -> int:
+    doing, needed = f"looking at topic {topic}", f"{right} on topic {topic}"
     refused: list[KafkaError] = []
     admin = AdminClient({**config, "log_level": 2}, error_cb=refused.append)
     waited = False
@@ -78,16 +79,18 @@ def _partitions(config: Mapping[str, Any], topic: str) -> int:
         try:
             found = admin.list_topics(topic, timeout=_WAIT_S).topics[topic]
         except KafkaException as error:
-            _check(error.args[0], refused)
+            admin.poll(0)  # what it has to report comes in its poll alone
+            stop = refusal(doing, (error.args[0], *refused), topic=needed)
+            if stop is not None:
+                raise stop from None
             if not waited:
                 log.warning("kafka.waiting", reason=error.args[0].name())
             waited = True
             time.sleep(0.5)
             continue
-        return 0 if found.error is not None else len(found.partitions)
-
-
-def _check(error: KafkaError, refused: list[KafkaError]) -> None:
-    for one in (error, *refused):
-        if one.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED):
-            raise ConfigurationError(f"Kafka refuses this client: {one.name()}: check DICOMCAST_KAFKA__*")
+        if found.error is None:
+            return len(found.partitions)
+        stop = refusal(doing, (found.error,), topic=needed)
+        if stop is not None:
+            raise stop
+        return 0

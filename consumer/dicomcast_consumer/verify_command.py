@@ -15,7 +15,8 @@ import typer
 from dicomcast_runtime.dicomweb_client import DicomWebError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError, DependencyError
 from dicomcast_runtime.exit_codes import ExitCode
-from dicomcast_runtime.http_auth import PeerSettings, peer_client
+from dicomcast_runtime.http_client import peer_client
+from dicomcast_runtime.peer_settings import PeerSettings
 from dicomcast_runtime.settings import ProcessSettings, load_settings
 from pydantic import Field
 

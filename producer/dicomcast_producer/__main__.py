@@ -14,6 +14,7 @@ from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.health import Check, Health, LoopBeat, beats_within
 from dicomcast_runtime.http_port import HttpPort, routes_of
 from dicomcast_runtime.logs import configure_logs
+from dicomcast_runtime.printed_settings import printed_settings
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
 from dicomcast_schemas import SCHEMA_JSON
@@ -52,6 +53,9 @@ ConfigFile = Annotated[
 Groups = Annotated[
     list[str], typer.Option("--group", help="Consumer group that gets a dead-letter topic; may be repeated.")
 ]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as a settings file, secrets as ***, and end.")
+]
 _GROUPS = ["dicomcast-consumer"]
 
 
@@ -74,8 +78,12 @@ def run(
         str | None, typer.Option(help="Where to begin without a cursor, in place of DICOMCAST_FEED__START.")
     ] = None,
     exit_when_idle: Annotated[bool, typer.Option(help="End with 0 once everything in the feed is published.")] = False,
+    print_config: PrintConfig = False,
 ) -> None:
     """Publish the feed's changes until SIGTERM or SIGINT."""
+    if print_config:
+        typer.echo(printed_settings(load_settings(ProducerSettings, config=config), config=config), nl=False)
+        return
     settings = _settings(config, start=start)
     configure_logs(settings.log)
     asyncio.run(_run(settings, exit_when_idle=exit_when_idle))

@@ -7,9 +7,9 @@ from typing import Final
 
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
-from dicomcast_runtime.dicomweb_client import DicomWebError, read_metadata
+from dicomcast_runtime.dicomweb_client import read_metadata
 from dicomcast_runtime.errors import ConfigurationError
-from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_client import AnswerTooLargeError, peer_client, peer_refusal
 from dicomcast_schemas import DicomChangeEvent
 
 from .config import FeedSettings
@@ -111,22 +111,20 @@ class ChangeFeed:
         """The instance's metadata by WADO-RS. Raises DicomWebError, InstanceGoneError when it is not there."""
         if self._dicomweb is None:  # seldom needed
             self._dicomweb = self._metrics.requests.watch(peer_client(self._dicomweb_peer))
-        try:
-            return await read_metadata(
-                self._dicomweb,
-                study_instance_uid=event.study_instance_uid,
-                series_instance_uid=event.series_instance_uid,
-                sop_instance_uid=event.sop_instance_uid,
-            )
-        except httpx.HTTPError as error:
-            raise DicomWebError(f"WADO-RS metadata: {type(error).__name__}") from error
+        return await read_metadata(
+            self._dicomweb,
+            study_instance_uid=event.study_instance_uid,
+            series_instance_uid=event.series_instance_uid,
+            sop_instance_uid=event.sop_instance_uid,
+        )
 
     async def _get(self, path: str, query: dict[str, str]) -> httpx.Response:
         try:
             response = await self._client.get(f"{self._version}/{path}", params=query)
+        except AnswerTooLargeError as error:
+            raise PoisonedPageError(f"{error}: DICOMCAST_FEED__MAX_ANSWER_BYTES") from None
         except httpx.HTTPError as error:
-            detail = str(error) or type(error).__name__
-            raise RetryableError(f"the DICOM server at {self._url} cannot be read: {detail}") from None
+            raise self._failure(error) from None
         status = response.status_code
         if status in _OK:
             self._greeted = True
@@ -134,6 +132,11 @@ class ChangeFeed:
         if status in _POISONED:
             raise PoisonedPageError(f"it answered {status}")
         raise self._refusal(response)
+
+    def _failure(self, error: httpx.HTTPError) -> Exception:
+        reason = peer_refusal(error, "DICOMCAST_FEED")
+        text = f"the DICOM server at {self._url} cannot be read: {reason or str(error) or type(error).__name__}"
+        return ConfigurationError(text) if reason and not self._greeted else RetryableError(text)
 
     def _refusal(self, response: httpx.Response) -> Exception:
         status = response.status_code

@@ -7,7 +7,6 @@ from confluent_kafka import KafkaError
 
 __all__ = ["ClientErrors"]
 
-_REFUSED: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
 _NO_CAUSE: Final = frozenset({KafkaError._ALL_BROKERS_DOWN})
 """Follows from others and says less than they do."""
 _QUIET: Final = 2
@@ -31,9 +30,9 @@ class ClientErrors:
         return text if self._last is None else f"{text} ({self._last.str()})"
 
     @property
-    def refused(self) -> bool:
-        """Whether the broker, or the TLS between, refused the client."""
-        return self._last is not None and self._last.code() in _REFUSED
+    def reported(self) -> tuple[KafkaError, ...]:
+        """What was reported since the last answer, if anything."""
+        return () if self._last is None else (self._last,)
 
     def forget(self) -> None:
         """It has got an answer."""

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from dicomcast_runtime.http_auth import PeerSettings
 from dicomcast_runtime.http_port import HttpSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.logs import LogSettings
+from dicomcast_runtime.peer_settings import HttpUrl, PeerSettings
 from dicomcast_runtime.settings import ProcessSettings, Section
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ _MOST_OF_V1 = 100
 class FeedSettings(PeerSettings):
     """The change feed that is read."""
 
-    url: str = Field(description="Base URL of the DICOM server, before /v1 or /v2.")
+    url: HttpUrl = Field(description="Base URL of the DICOM server, before /v1 or /v2.")
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
         description="Short name of the feed in every event (`ce_id`). Stable for ever; a rebuilt server is a new feed.",
@@ -25,7 +25,7 @@ class FeedSettings(PeerSettings):
     api_version: Literal["v1", "v2"] = Field(
         default="v1", description="Change feed API. v1's sequence is the order; v2 only where v1 is missing."
     )
-    dicomweb_url: str | None = Field(
+    dicomweb_url: HttpUrl | None = Field(
         default=None, description="WADO-RS root, for metadata the feed cannot give; default `{url}/{api_version}`."
     )
     start: str = Field(

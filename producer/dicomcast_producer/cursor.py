@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from dicomcast_runtime.errors import BrokenContractError
+from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
 from dicomcast_schemas.topic import cursor_topic
@@ -121,8 +122,12 @@ class CursorReader:
         try:
             value = self._read_value()
         except KafkaException as failure:
-            reason = self._errors.reason(failure.args[0])
-            raise RetryableError(f"the cursor cannot be read from {self._topic}: {reason}") from None
+            error: KafkaError = failure.args[0]
+            doing = f"reading the cursor from {self._topic}"
+            refused = refusal(doing, (error,), topic=f"Read on topic {self._topic}")
+            if refused is not None:
+                raise refused from None
+            raise RetryableError(f"{doing}: {self._errors.reason(error)}") from None
         return None if value is None else cursor_from_json(value)
 
     def _read_value(self) -> bytes | None:
@@ -180,6 +185,8 @@ class CursorReader:
 
 def _value(record: Message) -> bytes | None:
     error = record.error()
+    if error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return None  # the group is only a name here: reading takes no right on it
     if error is not None:
         raise KafkaException(error)
     return record.value() if record.key() == CURSOR_KEY else None

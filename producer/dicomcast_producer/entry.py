@@ -20,6 +20,9 @@ _ENTRY: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ACTIONS: Final = {action.value.lower(): action for action in Action}
 _STATES: Final = {state.value.lower(): state for state in State}
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""RecursionError: nested deeper than any data set is."""
+
 T = TypeVar("T")
 
 
@@ -56,7 +59,7 @@ def unreadable_entry(feed: str, sequence: int) -> FeedEntry:
 def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise MalformedJsonError(f"not JSON of a change feed ({type(error).__name__})") from None
 
 
@@ -109,7 +112,7 @@ def _value(raw: dict[str, msgspec.Raw], name: str, kind: type[T]) -> T | None:
         return None
     try:
         return msgspec.json.decode(value, type=kind | None)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise MalformedJsonError(f"{name} is not a {kind.__name__}") from None
 
 
@@ -136,5 +139,5 @@ def _metadata(value: msgspec.Raw | None) -> str | None:
     try:
         attributes: Any = msgspec.json.decode(value, type=dict[str, msgspec.Raw] | None)
         return bytes(value).decode("utf-8") if attributes else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         raise MalformedJsonError("metadata is not a data set") from None

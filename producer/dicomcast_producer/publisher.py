@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
+from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for
 
@@ -33,16 +34,9 @@ _FENCED: Final = frozenset(
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
     }
 )
-_FORBIDDEN: Final = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.INVALID_TRANSACTION_TIMEOUT,
-        KafkaError._AUTHENTICATION,
-    }
-)
 _ABSENT: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+_PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+"""Of a record whose transaction had failed already: a consequence, never the reason."""
 _TOO_LARGE: Final = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.RECORD_LIST_TOO_LARGE}
 )
@@ -85,6 +79,7 @@ class KafkaPublisher:
         self._producer: Producer | None = None
         self._deadline = float("inf")
         self._failed: KafkaError | None = None
+        self._failed_topic: str | None = None
         self._begun_at = 0.0
         self._pause = threading.Event()
 
@@ -104,7 +99,7 @@ class KafkaPublisher:
         """
         records = [record_of(e, schema_id=self._schema_id, max_bytes=self._max_record_bytes) for e in entries]
         producer = self._fenced_producer()
-        self._failed = None
+        self._failed = self._failed_topic = None
         self._begun_at = time.monotonic()
         self._again(producer, producer.begin_transaction)
         try:
@@ -182,9 +177,9 @@ class KafkaPublisher:
             else:
                 return
 
-    def _delivered(self, error: KafkaError | None, _record: Message) -> None:
-        if error is not None and self._failed is None:
-            self._failed = error
+    def _delivered(self, error: KafkaError | None, record: Message) -> None:
+        if error is not None and self._failed is None and error.code() not in _PURGED:
+            self._failed, self._failed_topic = error, record.topic()
 
     def _again(self, producer: Producer, call: Callable[[], None]) -> None:
         """Makes the call until it is answered. What it raises is final for this transaction or for this producer."""
@@ -231,9 +226,13 @@ class KafkaPublisher:
         code, text = cause.code(), cause.str()
         if code in _FENCED:
             return self._fenced()
-        if code in _FORBIDDEN:
+        refused = refusal(f"publishing to {self._topic}", (cause,), **self._rights())
+        if refused is not None:
+            return refused
+        if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
             return ConfigurationError(
-                f"Kafka refuses to publish to {self._topic}: {text}: check DICOMCAST_KAFKA__*, ACLs"
+                f"the brokers allow shorter transactions (transaction.max.timeout.ms) than "
+                f"DICOMCAST_PRODUCER__TRANSACTION_TIMEOUT_S={self._timeout_s:g}"
             )
         if code in _ABSENT:
             return BrokenContractError(
@@ -248,6 +247,13 @@ class KafkaPublisher:
         if error.fatal():
             return ClientBrokenError(f"the Kafka client cannot go on: {error.str()}")
         return RetryableError(f"the transaction was aborted: {text}")
+
+    def _rights(self) -> dict[str, str]:
+        topics = (self._failed_topic,) if self._failed_topic else (self._topic, cursor_topic(self._topic))
+        return {
+            "topic": " and ".join(f"Write on topic {topic}" for topic in topics),
+            "transactional_id": f"Write on transactional id {transactional_id(self._topic)}",
+        }
 
     def _fenced(self) -> FencedError:
         text = (

@@ -19,6 +19,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
+from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
 
@@ -133,7 +134,7 @@ class Topics:
         found = {}
         futures = self._admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
         for name, future in futures.items():
-            described = self._result(future, f"describe topic {name}", absent_is_none=True)
+            described = self._result(future, "Describe", name, absent_is_none=True)
             if described is not None:
                 config = self._config(name) if with_config else {}
                 found[name] = _actual(name, described, config)
@@ -144,7 +145,7 @@ class Topics:
         try:
             topic = self._admin.list_topics(name, timeout=self._timeout_s).topics[name]
         except KafkaException as failure:
-            raise self._named(failure.args[0], f"ask about topic {name}") from None
+            raise self._named(failure.args[0], "Describe", name) from None
         if topic.error is not None:
             raise RetryableError(f"topic {name}: {topic.error.str()}")
         return len(topic.partitions)
@@ -168,7 +169,7 @@ class Topics:
             config=dict(topic.config),
         )
         futures = self._admin.create_topics([new], request_timeout=self._timeout_s)
-        self._result(futures[topic.name], f"create topic {topic.name}")
+        self._result(futures[topic.name], "Create", topic.name)
 
     def _alter(self, change: Change) -> None:
         entries = [
@@ -177,33 +178,39 @@ class Topics:
         ]
         resource = ConfigResource(ResourceType.TOPIC, change.topic.name, incremental_configs=entries)
         for future in self._admin.incremental_alter_configs([resource], request_timeout=self._timeout_s).values():
-            self._result(future, f"alter topic {change.topic.name}")
+            self._result(future, "AlterConfigs", change.topic.name)
 
     def _config(self, name: str) -> dict[str, str]:
         resource = ConfigResource(ResourceType.TOPIC, name)
         futures = self._admin.describe_configs([resource], request_timeout=self._timeout_s)
-        entries = self._result(next(iter(futures.values())), f"describe the configuration of topic {name}")
+        entries = self._result(next(iter(futures.values())), "DescribeConfigs", name)
         return {entry.name: entry.value for entry in entries.values() if entry.value is not None}
 
-    def _result(self, future: "Future[Any]", doing: str, *, absent_is_none: bool = False) -> Any:
+    def _result(self, future: "Future[Any]", operation: str, topic: str, *, absent_is_none: bool = False) -> Any:
+        """`operation` is Kafka's name of it, and of the right it takes on the topic."""
         try:
             answer = future.result()
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             if absent_is_none and error.code() in _ABSENT:
                 return None
-            raise self._named(error, doing) from None
+            raise self._named(error, operation, topic) from None
         self._answered = True
         self._errors.forget()
         return answer
 
-    def _named(self, error: KafkaError, doing: str) -> Exception:
+    def _named(self, error: KafkaError, operation: str, topic: str) -> Exception:
         self._admin.poll(0)
+        doing = f"{operation} on topic {topic}"
+        # Once it has answered, a client that is not let in waits: the brokers, or what they ask, are being changed.
+        others = () if self._answered else self._errors.reported
+        refused = refusal(doing, (error, *others), topic=doing)
+        if refused is not None:
+            return refused
         reason = self._errors.reason(error)
-        away = error.retriable() or error.code() in _AWAY
-        if away and not (self._errors.refused and not self._answered):
-            return RetryableError(f"cannot {doing}: {reason}")
-        return ConfigurationError(f"Kafka does not let us {doing}: {reason}: check DICOMCAST_KAFKA__* and the ACLs")
+        if error.retriable() or error.code() in _AWAY:
+            return RetryableError(f"{doing}: {reason}")
+        return ConfigurationError(f"{doing}: Kafka refuses it: {reason}")
 
 
 def _actual(name: str, described: TopicDescription, config: Mapping[str, str]) -> ActualTopic:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import Field, RootModel, SecretStr, field_validator, model_validator
 
+from .peer_settings import HttpUrl
 from .settings import Section
 
 __all__ = ["REFUSED", "KafkaSettings", "RegistrySettings", "TopicSettings"]
@@ -82,7 +83,7 @@ class TopicSettings(Section):
 class RegistrySettings(Section):
     """A Schema Registry with Confluent's API; without a URL, records carry their schema's fingerprint instead."""
 
-    url: str | None = Field(default=None, description="Base URL of the registry's Confluent API.")
+    url: HttpUrl | None = Field(default=None, description="Base URL of the registry's Confluent API.")
     user_info: SecretStr | None = Field(default=None, description="`user:password` for basic authentication.")
     ca_file: str | None = Field(default=None, description="CA certificates (PEM) to check the registry by.")
     auto_register: bool = Field(

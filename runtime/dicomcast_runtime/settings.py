@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from .errors import ConfigurationError
 
-__all__ = ["ENV_PREFIX", "SECTIONS", "ProcessSettings", "Section", "load_settings"]
+__all__ = ["ENV_PREFIX", "SECTIONS", "ProcessSettings", "Section", "given_settings", "load_settings"]
 
 ENV_PREFIX: Final = "DICOMCAST_"
 _FILE: Final = "_FILE"
@@ -81,6 +81,13 @@ def load_settings(settings: type[S], *, config: Path | None = None, environ: Map
     return result
 
 
+def given_settings(
+    settings: type[ProcessSettings], *, config: Path | None, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the file and what the environment say, as `load_settings` reads them; of settings that it has accepted."""
+    return _read_toml(config, []), _Environment(settings, _expand_files(environ, []))()
+
+
 class _Environment(EnvSettingsSource):
     """pydantic-settings' reading of nested names, over the environment given."""
 
@@ -112,7 +119,7 @@ def _expand_files(environ: Mapping[str, str], problems: list[str]) -> dict[str, 
 
 def _is_secret(name: str) -> bool:
     # Only these have a _FILE form: `ca_file` and its like are paths in their own right.
-    return name.upper().endswith(("PASSWORD", "SECRET", "TOKEN", "USERNAME", "USER_INFO"))
+    return name.upper().endswith(("PASSWORD", "PASSPHRASE", "SECRET", "TOKEN", "USERNAME", "USER_INFO"))
 
 
 def _read_toml(path: Path | None, problems: list[str]) -> dict[str, Any]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 
-import uvicorn
 from dicomcast_sandbox.dicom import Access, Faults, Journal, Store, dicom_app
 
-START_TIMEOUT_S = 20.0
+from tests.fakes.serving import ServerTls, served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,26 +27,14 @@ class DicomServer:
 
 
 @contextmanager
-def dicom_server(*, store: Store | None = None, access: Access | None = None, port: int = 0) -> Iterator[DicomServer]:
+def dicom_server(
+    *, store: Store | None = None, access: Access | None = None, port: int = 0, tls: ServerTls | None = None
+) -> Iterator[DicomServer]:
     """Runs a server for the duration of the block; what hangs in it is let go at the end."""
     store, journal, faults = store or Store(), Journal(), Faults()
     app = dicom_app(store, journal=journal, faults=faults, access=access)
-    config = uvicorn.Config(app, log_level="warning", lifespan="off", ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # else asyncio sets no TCP_NODELAY: 40 ms an answer
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="dicom-server", daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not server.started and thread.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if not server.started:
-            raise RuntimeError("the sandbox DICOM server did not start")
-        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with served(app, port=port, tls=tls) as url:
         try:
-            yield DicomServer(base_url=base_url, store=store, journal=journal, faults=faults, access=access)
+            yield DicomServer(base_url=url, store=store, journal=journal, faults=faults, access=access)
         finally:
             faults.clear()
-            server.should_exit = True
-            thread.join(START_TIMEOUT_S)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 
-import uvicorn
+import httpx
 from dicomcast_sandbox.dicom import Access
 from dicomcast_sandbox.fhir import HAPI, Dialect, Faults, Journal, Store, fhir_app
 
-START_TIMEOUT_S = 20.0
+from tests.fakes.serving import ServerTls, served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,32 +27,20 @@ class RunningFhirServer:
 
 @contextmanager
 def fhir_server(
-    *, store: Store | None = None, dialect: Dialect = HAPI, access: Access | None = None, port: int = 0
+    *,
+    store: Store | None = None,
+    dialect: Dialect = HAPI,
+    access: Access | None = None,
+    port: int = 0,
+    tls: ServerTls | None = None,
 ) -> Iterator[RunningFhirServer]:
     """Runs a server for the duration of the block. The same `store` and `port` again: the server after an outage."""
     store, journal, faults = store or Store(), Journal(), Faults()
     app = fhir_app(store, journal=journal, faults=faults, dialect=dialect, access=access)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    # proto: asyncio sets TCP_NODELAY only where it is named; without it every answer waits 40 ms for an ACK.
-    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        bound = listener.getsockname()[1]
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="fhir-server", daemon=True)
-        thread.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not server.started and thread.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if not server.started:
-            raise RuntimeError("the sandbox FHIR server did not start")
+    with served(app, port=port, tls=tls) as url:
+        bound = httpx.URL(url).port
+        assert bound is not None
         try:
-            yield RunningFhirServer(
-                base_url=f"http://127.0.0.1:{bound}/fhir", store=store, journal=journal, faults=faults, port=bound
-            )
+            yield RunningFhirServer(base_url=f"{url}/fhir", store=store, journal=journal, faults=faults, port=bound)
         finally:
             faults.clear()
-            server.should_exit = True
-            thread.join(START_TIMEOUT_S)

@@ -18,7 +18,8 @@ from dicomcast_consumer.outbox import Outbox
 from dicomcast_consumer.reader import EventReader, FeedSource
 from dicomcast_consumer.rejection_guard import RejectionGuard
 from dicomcast_consumer.worker import Limits, Worker
-from dicomcast_runtime.http_auth import AuthSettings, PeerSettings, peer_client
+from dicomcast_runtime.http_client import peer_client
+from dicomcast_runtime.peer_settings import AuthSettings, PeerSettings
 
 from tests.fakes.events import FEED
 from tests.fakes.kafka_source import FakeSource

@@ -21,12 +21,16 @@ class KafkaBroker:
 
     @staticmethod
     @contextmanager
-    def started(config: Mapping[str, str] | None = None) -> Iterator["KafkaBroker"]:
-        """`config`: lines of server.properties, over those of start-kafka.sh."""
-        port, controller = free_ports(2)
+    def started(
+        config: Mapping[str, str] | None = None, *, ports: tuple[int, int] | None = None, options: str = ""
+    ) -> Iterator["KafkaBroker"]:
+        """`config`: lines of server.properties, over those of start-kafka.sh; `ports`: of the listener PLAINTEXT and
+        of the controller; `options`: for Java."""
+        port, controller = ports or free_ports(2)
         lines = "\n".join(f"{name}={value}" for name, value in (config or {}).items())
         with run_dir("kafka") as run:
-            server = Server("start-kafka.sh", [port, controller], run, {"KAFKA_CONFIG": lines})
+            env = {"KAFKA_CONFIG": lines, "KAFKA_OPTS": options}
+            server = Server("start-kafka.sh", [port, controller], run, env)
             with _running(server):
                 yield KafkaBroker(bootstrap=f"127.0.0.1:{port}", server=server)
 

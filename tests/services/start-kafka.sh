@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: start-kafka.sh [port=19092] [controller port=port+1]
 # One KRaft node on 127.0.0.1 in $RUN_DIR (started there again it has its records); waits until ready; prints the pid.
-# env: JAVA, KAFKA_HEAP=384m, KAFKA_CONFIG=<extra lines for server.properties>, and those of common.sh
+# env: JAVA, KAFKA_HEAP=384m, KAFKA_CONFIG=<extra lines for server.properties>, KAFKA_OPTS=<options for Java>, and those of common.sh
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 port=${1:-19092}; controller=${2:-$((port + 1))}
@@ -45,5 +45,5 @@ common=("-Dlog4j2.configurationFile=$HERE/kafka/log4j2.yaml" -XX:+UseSerialGC -X
 [ -f "$RUN_DIR/log.d/meta.properties" ] ||
   "$java" -Xmx128m "${common[@]}" kafka.tools.StorageTool format --ignore-formatted -t MkU3OEVBNTcwNTJENDM2Qg -c "$RUN_DIR/server.properties" > "$RUN_DIR/format.log" 2>&1 ||
   { cat "$RUN_DIR/format.log" >&2; exit 1; }
-launch "$java" -Xms128m "-Xmx${KAFKA_HEAP:-384m}" "${common[@]}" kafka.Kafka "$RUN_DIR/server.properties"
+launch "$java" -Xms128m "-Xmx${KAFKA_HEAP:-384m}" ${KAFKA_OPTS:-} "${common[@]}" kafka.Kafka "$RUN_DIR/server.properties"
 ready 120 listens "$port"

@@ -17,6 +17,8 @@ __all__ = ["DataSet"]
 MAX_TEXT = 1024 * 1024
 """R4 string: "SHALL NOT exceed 1 MB in size"."""
 MAX_UNSIGNED = 2**31 - 1
+MAX_ITEMS = 100
+"""Of a sequence of codes or requests: real ones have a few, and each is looked at alone."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _BINARY = frozenset({"InlineBinary", "BulkDataURI"})
@@ -124,14 +126,21 @@ class DataSet:
         return None
 
     def items(self, tag: str) -> list["DataSet"]:
-        """The items of a sequence; anything in it that is no data set is passed over."""
-        element = self._element(tag)
-        if not isinstance(element, dict):
-            return []
-        value = element.get("Value")
-        found = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-        return [DataSet(item, self._sop_instance_uid, self.omissions) for item in found]
+        """The first MAX_ITEMS items of a sequence; anything in it that is no data set is passed over.
+
+        What is left out is noted under its tag.
+        """
+        found = self._items(tag)
+        if len(found) > MAX_ITEMS:
+            self.omit(tag, "too_many_items")
+        return [DataSet(item, self._sop_instance_uid, self.omissions) for item in found[:MAX_ITEMS]]
 
     def item(self, tag: str) -> "DataSet | None":
         """The first item of a sequence."""
-        return next(iter(self.items(tag)), None)
+        found = self._items(tag)
+        return DataSet(found[0], self._sop_instance_uid, self.omissions) if found else None
+
+    def _items(self, tag: str) -> list[dict[str, Any]]:
+        element = self._element(tag)
+        value = element.get("Value") if isinstance(element, dict) else None
+        return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

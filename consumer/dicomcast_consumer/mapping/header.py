@@ -92,9 +92,13 @@ def _decoded(raw: msgspec.Raw) -> Any:
     try:
         return _ELEMENT.decode(raw)
     except msgspec.MsgspecError:
-        return json.loads(bytes(raw))
+        pass
     except RecursionError:
         raise RejectedError("map", "map.metadata_malformed", "an attribute is nested without end") from None
+    try:
+        return json.loads(bytes(raw))
+    except (ValueError, RecursionError):  # ValueError: a number of thousands of digits
+        raise RejectedError("map", "map.metadata_malformed", "an attribute is not JSON") from None
 
 
 def _exact(raw: bytes) -> Any:

@@ -56,6 +56,8 @@ def read_event(
     text = metadata if metadata is not None else event.metadata
     if text is None:
         raise RejectedError("source", "source.metadata_missing", "the event has no metadata")
+    if len(text) > options.max_metadata_chars:
+        raise RejectedError("map", "map.metadata_too_large", "the metadata is longer than mapping.max_metadata_chars")
     header = Header(text, change.sop_instance_uid)
     if not is_wanted(header, options):
         return replace(change, kind=Kind.SKIP, skip_reason="excluded")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomcast_runtime.errors import StopError
-from dicomcast_runtime.http_auth import peer_client
+from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.settings import load_settings
 
 from dicomcast_sandbox.demo.conclusion import conclude, who_is_real

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dicomcast_runtime.http_auth import PeerSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings
+from dicomcast_runtime.peer_settings import PeerSettings
 from dicomcast_runtime.settings import ENV_PREFIX, ProcessSettings
 from dicomcast_schemas.topic import DEFAULT_TOPIC
 from pydantic import ConfigDict, Field

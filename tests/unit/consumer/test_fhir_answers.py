@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from dicomcast_consumer.worker import Limits
-from dicomcast_runtime.http_auth import AuthSettings
+from dicomcast_runtime.peer_settings import AuthSettings
 from dicomcast_sandbox.dicom import ClientCredentials
 from dicomcast_sandbox.fhir.faults import RequestSeen
 from dicomcast_schemas import DicomChangeEvent

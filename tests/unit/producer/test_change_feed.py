@@ -173,9 +173,9 @@ def test_oauth2_takes_a_fresh_token_after_401() -> None:
     assert access.issued == 2
 
 
-def test_a_refused_client_secret_is_waited_for_and_not_shown() -> None:
+def test_a_refused_client_secret_ends_at_first_contact_and_is_not_shown() -> None:
     def refused(server: DicomServer) -> str:
-        with pytest.raises(RetryableError, match=r"/token answered 401") as waiting:
+        with pytest.raises(ConfigurationError, match=r"/token answered 401.*DICOMCAST_FEED__AUTH") as waiting:
             latest(server, auth=oauth2(server, secret="hush"))
         return str(waiting.value)
 

@@ -9,7 +9,9 @@ import pytest
 from dicomcast_runtime.backoff import full_jitter, retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError
-from dicomcast_runtime.http_auth import AuthSettings, OAuth2ClientCredentials, PeerSettings, TokenError, peer_client
+from dicomcast_runtime.http_auth import OAuth2ClientCredentials, TokenError
+from dicomcast_runtime.http_client import peer_client
+from dicomcast_runtime.peer_settings import AuthSettings, PeerSettings
 from pydantic import SecretStr
 
 OAUTH2 = AuthSettings(

@@ -1,0 +1,109 @@
+"""What each role of docs/security.md does, on a broker that denies by default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from dicomcast_consumer.__main__ import app as consumer_app
+from dicomcast_producer.__main__ import app as producer_app
+from dicomcast_runtime.errors import StopError
+from typer.testing import CliRunner
+
+from tests.fakes.processes import Line, eventually
+from tests.services.secure_kafka import SecureKafka
+
+__all__ = ["Ended", "Role"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: exit code and everything it wrote."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One user on the line."""
+
+    user: str
+    kafka: SecureKafka
+    line: Line
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**self.line.env, **self.kafka.scram_env(self.user)}
+
+    def producer(self, *args: str, **env: str) -> Ended:
+        """A command of dicomcast-producer, as this user; `run` as a process."""
+        if args[0] == "run":
+            with self.line.producer(*args[1:], env=self.env) as running:
+                eventually(lambda: running.process.poll() is not None, lambda: running.text)
+                return Ended(running.process.wait(30), running.text)
+        return self._run(producer_app, args, env)
+
+    def consumer(self, *args: str, **env: str) -> Ended:
+        """A command of dicomcast-consumer, as this user; not `run`."""
+        return self._run(consumer_app, args, env)
+
+    def apply_all(self) -> Ended:
+        """`dicomcast-consumer run` until nothing is left to do, or it ends by itself."""
+        with self.line.consumer(env=self.env) as member:
+            eventually(lambda: self.line.caught_up() or member.process.poll() is not None, lambda: member.text)
+            code = member.process.poll()
+            return Ended(member.stop() if code is None else code, member.text)
+
+    def read(self, topic: str, group: str) -> list[str | None]:
+        """What a reader meets first in a topic: None for a record, else the error's name."""
+        consumer = Consumer({**self._client(), "group.id": group, "auto.offset.reset": "earliest"})
+        consumer.subscribe([topic])
+        try:
+            found = consumer.consume(1, 30)
+            return [None if (error := item.error()) is None else str(error.name()) for item in found]
+        finally:
+            consumer.close()
+
+    def may_read(self, topic: str) -> bool:
+        """Whether records of the topic are given out, asked without a group."""
+        consumer = Consumer({**self._client(), "group.id": "none-of-theirs", "enable.partition.eof": True})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        try:
+            while (item := consumer.poll(30)) is not None:
+                code = None if (error := item.error()) is None else error.code()
+                if code != KafkaError.GROUP_AUTHORIZATION_FAILED:  # it has no group, and needs none
+                    return code in (None, KafkaError._PARTITION_EOF)
+            raise AssertionError(f"{topic}: no answer")
+        finally:
+            consumer.close()
+
+    def write(self, topic: str) -> str | None:
+        """None when a record is accepted, else the error's name."""
+        answers: list[str | None] = []
+        producer = Producer(self._client())
+        producer.produce(
+            topic, b"x", on_delivery=lambda error, _: answers.append(None if error is None else str(error.name()))
+        )
+        assert producer.flush(30) == 0
+        return answers[0]
+
+    def fence(self, transactional_id: str) -> str | None:
+        """None when a transactional producer of this id is let in, else the error's name."""
+        producer = Producer({**self._client(), "transactional.id": transactional_id})
+        try:
+            producer.init_transactions(30)
+        except KafkaException as error:
+            return str(error.args[0].name())
+        return None
+
+    def _client(self) -> dict[str, str | int | float | bool]:
+        prefix = "DICOMCAST_KAFKA__"
+        own = self.kafka.scram_env(self.user)
+        return {"log_level": 0, **{n.removeprefix(prefix).lower().replace("_", "."): v for n, v in own.items()}}
+
+    def _run(self, app: object, args: tuple[str, ...], env: Mapping[str, str]) -> Ended:
+        result = CliRunner().invoke(app, list(args), env={**self.env, **env})  # type: ignore[arg-type]
+        if isinstance(result.exception, StopError):
+            return Ended(result.exception.exit_code, f"{result.output}{result.exception}")
+        assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+        return Ended(result.exit_code, result.output)

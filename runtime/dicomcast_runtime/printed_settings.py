@@ -17,7 +17,8 @@ _SECRET_NAME: Final = re.compile(
     r"pass(word|phrase)|secret|jaas|\.pem$|sasl\.oauthbearer\.config|assertion|token(?!\.endpoint)"
 )
 """Of librdkafka's properties. `sasl.oauthbearer.token.endpoint.url` is none."""
-_USERINFO: Final = re.compile(r"(?<=://)\S*@")
+_USERINFO: Final = re.compile(r"(?<=://)[^ \t\r\n]*@")
+"""Greedy: a password may have a slash, an `@`, or what Unicode takes for a space."""
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 

@@ -1,5 +1,6 @@
 """What each role of docs/security.md does, on a broker that denies by default."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from dicomcast_producer.__main__ import app as producer_app
 from dicomcast_runtime.errors import StopError
 from typer.testing import CliRunner
 
-from tests.fakes.processes import Line, eventually
+from tests.fakes.processes import START_S, Line, eventually
 from tests.services.secure_kafka import SecureKafka
 
 __all__ = ["Ended", "Role"]
@@ -67,9 +68,17 @@ class Role:
     def may_read(self, topic: str) -> bool:
         """Whether records of the topic are given out, asked without a group."""
         consumer = Consumer({**self._client(), "group.id": "none-of-theirs", "enable.partition.eof": True})
-        consumer.assign([TopicPartition(topic, 0, 0)])
         try:
-            while (item := consumer.poll(30)) is not None:
+            unseen = consumer.list_topics(topic, timeout=30).topics[topic].error
+            if unseen is not None:  # not even described: the client waits for it without a word
+                assert unseen.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+                return False
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            until = time.monotonic() + START_S
+            while time.monotonic() < until:
+                item = consumer.poll(1)
+                if item is None:
+                    continue
                 code = None if (error := item.error()) is None else error.code()
                 if code != KafkaError.GROUP_AUTHORIZATION_FAILED:  # it has no group, and needs none
                     return code in (None, KafkaError._PARTITION_EOF)

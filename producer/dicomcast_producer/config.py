@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from dicomcast_runtime.http_port import HttpSettings
+from dicomcast_runtime.http_settings import HttpSettings
 from dicomcast_runtime.kafka_settings import KafkaSettings, RegistrySettings, TopicSettings
 from dicomcast_runtime.logs import LogSettings
 from dicomcast_runtime.peer_settings import HttpUrl, PeerSettings

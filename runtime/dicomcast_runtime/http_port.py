@@ -15,30 +15,18 @@ from urllib.parse import urlsplit
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from pydantic import Field
 
 from .errors import ConfigurationError
 from .health import Health, Report
-from .settings import Section
+from .http_settings import HttpSettings
 
-__all__ = ["Answer", "HttpPort", "HttpSettings", "routes_of"]
+__all__ = ["Answer", "HttpPort", "routes_of"]
 
 _READ_S: Final = 5.0
 _TEXT: Final = "text/plain; charset=utf-8"
 _OFF: Final = "off"
 
 _log = structlog.get_logger()
-
-
-class HttpSettings(Section):
-    """The HTTP port for probes and metrics."""
-
-    listen: str = Field(
-        default="127.0.0.1:0",
-        pattern=r"^(off|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})$",
-        description="`host:port` of /livez, /readyz, /startupz and /metrics; port 0 takes a free one (it is logged); "
-        "`off` for none. In a container `0.0.0.0:9580`.",
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import pytest
 from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.health import Health, beats_within
 from dicomcast_runtime.http_metrics import RequestMetrics
-from dicomcast_runtime.http_port import HttpPort, HttpSettings, routes_of
+from dicomcast_runtime.http_port import HttpPort, routes_of
+from dicomcast_runtime.http_settings import HttpSettings
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError

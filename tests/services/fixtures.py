@@ -93,7 +93,7 @@ def orthanc() -> Iterator[OrthancServer]:
 @pytest.fixture(scope="session")
 def validator() -> Iterator[Validator]:
     """The session's FHIR validator."""
-    with installed(Validator.started()) as judge:
+    with _installed(Validator.started()) as judge:
         yield judge
 
 

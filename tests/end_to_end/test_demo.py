@@ -125,5 +125,5 @@ def test_a_server_that_does_not_answer_ends_it_with_the_log_of_who_waited(tmp_pa
     done = _demo(tmp_path, "--fhir-url", "http://127.0.0.1:9/fhir", "--timeout-s", "25")
     assert done.returncode == 69
     assert "last lines of consumer" in done.stderr
-    assert "the FHIR server is away" in done.stderr
+    assert "fhir_server.waiting" in done.stderr
     assert "Traceback" not in done.stderr

@@ -28,6 +28,9 @@ from tests.services.kafka_tools import kafka_acls
 
 pytestmark = pytest.mark.slow
 
+# A broker that denies is asked by many clients, each of which signs in anew: minutes on a busy machine.
+pytestmark = pytest.mark.timeout(1500)
+
 GROUP = "dicomcast-consumer"
 LETTERS = dead_letter_topic(DEFAULT_TOPIC, GROUP)
 ANY = AclBindingFilter(

@@ -112,6 +112,8 @@ def test_a_refused_letter_holds_its_partition_and_no_other(fhir: RunningFhirServ
                 ]
             )
             await member.committed(1, partition=1)
+            member.source.produce([record(create(4, "1.3", "1.3.2"), offset=1, partition=1)])
+            await member.committed(2, partition=1)  # partitions take turns: partition 0 would have had its own
             assert [s["identifier"][0]["value"] for s in await member.studies()] == ["urn:oid:1.3"]
             assert member.source.committed.get(0, 0) == 0
             member.source.letter_errors = []

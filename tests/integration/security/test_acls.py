@@ -26,10 +26,8 @@ from tests.integration.security.document import acl_commands
 from tests.integration.security.roles import Ended, Role
 from tests.services.kafka_tools import kafka_acls
 
-pytestmark = pytest.mark.slow
-
 # A broker that denies is asked by many clients, each of which signs in anew: minutes on a busy machine.
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 GROUP = "dicomcast-consumer"
 LETTERS = dead_letter_topic(DEFAULT_TOPIC, GROUP)

@@ -29,7 +29,6 @@ from .dlq_done import Outcome
 from .dlq_later import LaterEvents
 from .errors import RejectedError
 from .group import ApplyGroup, Group
-from .lanes import Run
 from .record import Record
 
 __all__ = ["ChangeLog", "Chosen", "DicomServer", "LetterReplay", "Results", "Tally"]
@@ -187,7 +186,7 @@ class LetterReplay:
             records = [record or await self._log.record(*place) for place, record in todo]
             chunk.under_way = frozenset(place for place, _ in todo)
             with contextlib.suppress(_OvertakenError):
-                await apply(_group(records))
+                await apply(Group.of(records))
                 chunk.applied |= chunk.under_way - set(chunk.failed) - chunk.blocking
             await self._log.look(chunk.partition)
         await self._settle()
@@ -224,14 +223,3 @@ class LetterReplay:
         if newest is not None:
             return None if (chunk.partition, newest) in chunk.blocking else Outcome.SUPERSEDED
         return None if (each.id.partition, each.id.offset) in chunk.failed else Outcome.APPLIED
-
-
-def _group(records: Sequence[Record]) -> Group:
-    lanes: dict[bytes, list[Record]] = {}
-    for record in records:
-        lanes.setdefault(record.lane, []).append(record)
-    return Group(
-        tuple(
-            Run(partition=records[0].partition, epoch=0, lane=lane, records=tuple(run)) for lane, run in lanes.items()
-        )
-    )

@@ -1,13 +1,14 @@
 """Runs on their way to FHIR together."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from .errors import RevokedError
 from .lanes import Run
+from .record import Record
 
 __all__ = ["ApplyGroup", "Group"]
 
@@ -21,6 +22,17 @@ class Group:
     stuck: bool = False
     """The dead-letter topic refuses a letter: the partition waits, and the others must not wait with it."""
     _writing: int = 0
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> "Group":
+        """For a command that owns no partition: records of one partition, in order; a run for each study."""
+        lanes: dict[bytes, list[Record]] = {}
+        for record in records:
+            lanes.setdefault(record.lane, []).append(record)
+        partition = records[0].partition
+        return cls(
+            tuple(Run(partition=partition, epoch=0, lane=lane, records=tuple(run)) for lane, run in lanes.items())
+        )
 
     @property
     def partition(self) -> int:

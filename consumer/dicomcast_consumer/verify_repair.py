@@ -18,7 +18,6 @@ from dicomcast_schemas.topic import record_key
 
 from .errors import RejectedError
 from .group import ApplyGroup, Group
-from .lanes import Run
 from .qido import Place
 from .record import Record
 
@@ -125,4 +124,4 @@ def _group(events: Sequence[DicomChangeEvent]) -> Group:
         )
         for offset, event in enumerate(events)
     )
-    return Group((Run(partition=0, epoch=0, lane=records[0].lane, records=records),))
+    return Group.of(records)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import structlog
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_runtime.kafka_settings import TopicSettings
 from dicomcast_schemas.topic import cursor_topic
@@ -11,8 +10,6 @@ from .record import BATCH_OVERHEAD_BYTES
 from .topics import ActualTopic, Topics
 
 __all__ = ["TopicCheck", "TopicState"]
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,12 +39,19 @@ class Breaker:
         self._failed: list[bytes] = []
         self._opened = 0
         self._until_s = 0.0
+        self._probes = 0
         self.state = BreakerState.CLOSED
+
+    @property
+    def probe(self) -> int | None:
+        """The number of the probe on its way; None while there is none."""
+        return self._probes if self.state is BreakerState.HALF_OPEN else None
 
     def delay_s(self, now_s: float) -> float | None:
         """0 when a request may go now, else seconds to wait; None while another request is the probe.
 
-        When it answers 0 in the open state, the caller is the probe and must report success or failure.
+        When it answers 0 in the open state, the caller is the probe: it must report success, failure or that it gave
+        up, the latter two with the number that `probe` now has.
         """
         if self.state is BreakerState.CLOSED:
             return 0.0
@@ -53,6 +60,7 @@ class Breaker:
         if now_s < self._until_s:
             return self._until_s - now_s
         self.state = BreakerState.HALF_OPEN
+        self._probes += 1
         return 0.0
 
     def succeeded(self) -> None:
@@ -61,25 +69,32 @@ class Breaker:
         self._opened = 0
         self.state = BreakerState.CLOSED
 
-    def failed(self, lane: bytes, now_s: float) -> None:
+    def failed(self, lane: bytes, now_s: float, *, probe: int | None = None) -> None:
         """A transient failure of a study's request."""
         self._failed.append(lane)
-        probe_failed = self.state is BreakerState.HALF_OPEN
         outage = len(self._failed) >= self._limit and len(set(self._failed)) >= self._studies
         del self._failed[: -self._limit * 4]
-        if probe_failed or (outage and self.state is BreakerState.CLOSED):
-            self.trip(now_s)
+        if outage or self._is_current(probe):
+            self.trip(now_s, probe=probe)
 
-    def trip(self, now_s: float) -> None:
-        """Opens at once: the answer concerns every study (403, wrong URL)."""
+    def trip(self, now_s: float, *, probe: int | None = None) -> None:
+        """Opens at once: the answer concerns every study (403, wrong URL).
+
+        What was on its way when it opened says nothing new: after that only the probe's failure lengthens the wait.
+        """
+        if self.state is not BreakerState.CLOSED and not self._is_current(probe):
+            return
         self.state = BreakerState.OPEN
         self._until_s = now_s + full_jitter(
             self._opened, least_s=self._least_s, most_s=self._most_s, uniform=self._uniform
         )
         self._opened += 1
 
-    def abandoned(self, now_s: float) -> None:
-        """The probe ended without an answer (cancelled): let another one try."""
-        if self.state is BreakerState.HALF_OPEN:
+    def abandoned(self, now_s: float, *, probe: int | None) -> None:
+        """A request ended without an answer (cancelled): if it was the probe, let another one try."""
+        if self._is_current(probe):
             self.state = BreakerState.OPEN
             self._until_s = now_s
+
+    def _is_current(self, probe: int | None) -> bool:
+        return probe is not None and probe == self.probe

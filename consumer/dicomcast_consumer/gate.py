@@ -49,6 +49,7 @@ class Gate:
         """
         await self._enter()
         before = self._breaker.state
+        probe = self._breaker.probe  # this attempt, if there is one: any other would still wait
         reason = ""
         try:
             yield
@@ -56,20 +57,20 @@ class Gate:
         except RejectedError as error:
             if not self.blames_the_study(lane, error):
                 reason = f"most studies are refused ({error.code}): check the settings and the FHIR server"
-                self._breaker.trip(time.monotonic())
+                self._breaker.trip(time.monotonic(), probe=probe)
                 raise SystemicError(reason) from error
             self._breaker.succeeded()
             raise
         except SystemicError as error:
             reason = str(error)
-            self._breaker.trip(time.monotonic())
+            self._breaker.trip(time.monotonic(), probe=probe)
             raise
         except RetryableError as error:
             reason = str(error)
-            self._breaker.failed(lane, time.monotonic())
+            self._breaker.failed(lane, time.monotonic(), probe=probe)
             raise
         except asyncio.CancelledError:
-            self._breaker.abandoned(time.monotonic())
+            self._breaker.abandoned(time.monotonic(), probe=probe)
             raise
         except BaseException:
             self._breaker.succeeded()

@@ -37,7 +37,7 @@ def test_a_failed_probe_waits_longer_up_to_the_bound() -> None:
         waits.append(wait)
         now += wait
         assert b.delay_s(now) == 0
-        b.failed(b"a", now)
+        b.failed(b"a", now, probe=b.probe)
     assert waits == [2.0, 4.0, 8.0, 8.0]
 
 
@@ -45,7 +45,7 @@ def test_a_cancelled_probe_lets_another_try_at_once() -> None:
     b = breaker()
     b.trip(0.0)
     assert b.delay_s(10.0) == 0
-    b.abandoned(10.0)
+    b.abandoned(10.0, probe=b.probe)
     assert b.delay_s(10.0) == 0
 
 
@@ -56,3 +56,19 @@ def test_a_success_between_failures_keeps_it_closed() -> None:
         b.failed(b"b", 0.0)
         b.succeeded()
     assert b.state is BreakerState.CLOSED
+
+
+def test_what_was_on_its_way_when_it_opened_does_not_lengthen_the_wait() -> None:
+    b = breaker()
+    for _ in range(8):
+        b.trip(0.0)
+    assert b.delay_s(0.0) == 2.0
+
+
+def test_what_was_on_its_way_when_it_opened_does_not_speak_for_the_probe() -> None:
+    b = breaker()
+    b.trip(0.0)
+    assert b.delay_s(10.0) == 0
+    b.failed(b"a", 10.0)
+    b.abandoned(10.0, probe=None)
+    assert b.delay_s(1e6) is None  # the probe is still on its way

@@ -4,9 +4,11 @@
 are given out before their rows can be seen: a hole may still fill.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
@@ -22,8 +24,18 @@ __all__ = ["SequenceReader", "advance", "reset_error"]
 _LEAST_WAIT_S: Final = 0.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A window as it was read, and what was known before that."""
+
+    window: Window
+    entries: tuple[FeedEntry, ...]
+    latest: int
+    settled: int
+
+
 class SequenceReader:
-    """The entries after a position, page by page."""
+    """The entries after a position, page by page; of a backlog several pages are asked for at a time."""
 
     def __init__(
         self,
@@ -39,6 +51,10 @@ class SequenceReader:
         self._clock = clock
         self._seen: deque[tuple[float, int]] = deque()
         """When which `latest` was read, over the last `gap_settle_s` and the one before."""
+        self._ahead: deque[_Read] = deque()
+        """What was read and not given out yet: windows in their order, the first after `position`."""
+        self._look_again = False
+        """Whether `latest` must be asked for before the next window: the last one had a hole."""
         self.position = position
 
     async def next_page(self) -> Page | Idle:
@@ -46,20 +62,51 @@ class SequenceReader:
 
         Raises RetryableError, or BrokenContractError when the feed has fewer entries than were read.
         """
-        latest = (await self._feed.latest()).sequence
-        self._seen.append((self._clock(), latest))
-        settled = self._settled()
         after = self.position.sequence
-        if latest < after:
-            raise reset_error(f"its latest sequence is {latest}, and {after} was read before")
-        if latest == after:
-            return Idle(wait_s=self._settings.poll_interval_s, drained=True)
-        entries = await self._pages.read(Window(offset=after, limit=self._settings.page_size))
-        taken, reached = advance(after, entries, latest=latest, limit=self._settings.page_size, settled=settled)
+        if not self._ahead:
+            latest = await self._latest()
+            if latest < after:
+                raise reset_error(f"its latest sequence is {latest}, and {after} was read before")
+            if latest == after:
+                return Idle(wait_s=self._settings.poll_interval_s, drained=True)
+            self._ahead.extend(await self._read(latest, self._settled()))
+        read = self._ahead.popleft()
+        limit = read.window.limit
+        taken, reached = advance(after, read.entries, latest=read.latest, limit=limit, settled=read.settled)
+        if reached < after + limit:  # a hole, or the end: what was read beyond does not follow
+            self._ahead.clear()
+            self._look_again = True
         if reached == after:
-            return Idle(wait_s=self._wait_for_hole_s(settled), drained=False)
+            return Idle(wait_s=self._wait_for_hole_s(read.settled), drained=False)
         self.position = Position(sequence=reached, last=last_entry(taken, self.position.last))
         return Page(entries=tuple(taken), position=self.position)
+
+    async def _latest(self) -> int:
+        """The newest sequence; in the middle of a backlog as it was up to `poll_interval_s` ago."""
+        if self._seen and not self._look_again:
+            read_s, latest = self._seen[-1]
+            fresh = self._clock() - read_s < self._settings.poll_interval_s
+            if fresh and latest >= self.position.sequence + self._settings.page_size:
+                return latest
+        latest = (await self._feed.latest()).sequence
+        self._seen.append((self._clock(), latest))
+        self._look_again = False
+        return latest
+
+    async def _read(self, latest: int, settled: int) -> list[_Read]:
+        """The next windows up to `latest`, asked for together; those before the first that fails, if any."""
+        first, limit = self.position.sequence, self._settings.page_size
+        offsets = range(first, min(latest, first + limit * self._settings.pages_in_flight), limit)
+        windows = [Window(offset=offset, limit=limit) for offset in offsets]
+        found = await asyncio.gather(*map(self._pages.read, windows), return_exceptions=True)
+        reads: list[_Read] = []
+        for window, entries in zip(windows, found, strict=True):
+            if isinstance(entries, BaseException):
+                if not reads:
+                    raise entries
+                break
+            reads.append(_Read(window=window, entries=entries, latest=latest, settled=settled))
+        return reads
 
     async def check(self) -> None:
         """Raises BrokenContractError when the last entry read is not what it was: another feed, or a rebuilt one."""

@@ -35,6 +35,9 @@ class FeedSettings(PeerSettings):
     )
     poll_interval_s: float = Field(default=5.0, gt=0, description="Seconds between two looks at a feed that is idle.")
     page_size: int = Field(default=100, ge=1, le=200, description="`limit` of a page; at most 100 with v1.")
+    pages_in_flight: int = Field(
+        default=4, ge=1, le=16, description="v1: pages of a backlog that are asked for at a time."
+    )
     gap_settle_s: float = Field(
         default=10.0,
         ge=0,

@@ -3,9 +3,10 @@
 The metadata is taken over as the server wrote it: a number that was parsed is not always the number that was sent.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from dicomcast_schemas import Action, DicomChangeEvent, State
@@ -17,6 +18,10 @@ NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _PAGE: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ENTRY: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT: Final = msgspec.json.Decoder(str | None)
+_NUMBER: Final = msgspec.json.Decoder(int | None)
+_ATTRIBUTES: Final = re.compile(r'\{[ \t\r\n]*"')
+_NO_ATTRIBUTES: Final = re.compile(r"null|\{[ \t\r\n]*\}")
 _ACTIONS: Final = {action.value.lower(): action for action in Action}
 _STATES: Final = {state.value.lower(): state for state in State}
 
@@ -65,7 +70,7 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def _entry(fields: dict[str, msgspec.Raw], feed: str) -> FeedEntry:
     raw = {name.lower(): value for name, value in fields.items()}
-    sequence = _value(raw, "sequence", int)
+    sequence = _value(raw, "sequence", _NUMBER)
     if sequence is None or sequence < 1:
         raise MalformedJsonError("an entry without a sequence")
     try:
@@ -78,14 +83,14 @@ def _event(raw: dict[str, msgspec.Raw], feed: str, sequence: int) -> DicomChange
     return DicomChangeEvent(
         feed=feed,
         sequence=sequence,
-        partition_name=_value(raw, "partitionname", str),
+        partition_name=_value(raw, "partitionname", _TEXT),
         study_instance_uid=_uid(raw, "studyinstanceuid"),
         series_instance_uid=_uid(raw, "seriesinstanceuid"),
         sop_instance_uid=_uid(raw, "sopinstanceuid"),
-        action=_ACTIONS.get((_value(raw, "action", str) or "").lower(), Action.UNKNOWN),
-        state=_STATES.get((_value(raw, "state", str) or "").lower(), State.UNKNOWN),
+        action=_ACTIONS.get((_value(raw, "action", _TEXT) or "").lower(), Action.UNKNOWN),
+        state=_STATES.get((_value(raw, "state", _TEXT) or "").lower(), State.UNKNOWN),
         timestamp=_timestamp(raw),
-        file_path=_value(raw, "filepath", str),
+        file_path=_value(raw, "filepath", _TEXT),
         metadata=_metadata(raw.get("metadata")),
     )
 
@@ -106,25 +111,25 @@ def _unknown(feed: str, sequence: int) -> DicomChangeEvent:
     )
 
 
-def _value(raw: dict[str, msgspec.Raw], name: str, kind: type[T]) -> T | None:
+def _value(raw: dict[str, msgspec.Raw], name: str, decoder: msgspec.json.Decoder[T]) -> T | None:
     value = raw.get(name)
     if value is None:
         return None
     try:
-        return msgspec.json.decode(value, type=kind | None)
+        return decoder.decode(value)
     except _UNREADABLE:
-        raise MalformedJsonError(f"{name} is not a {kind.__name__}") from None
+        raise MalformedJsonError(f"{name} is not of the type that it is in a change feed") from None
 
 
 def _uid(raw: dict[str, msgspec.Raw], name: str) -> str:
-    uid = (_value(raw, name, str) or "").strip(" \0")
+    uid = (_value(raw, name, _TEXT) or "").strip(" \0")
     if not uid:
         raise MalformedJsonError(f"an entry without {name}")
     return uid
 
 
 def _timestamp(raw: dict[str, msgspec.Raw]) -> datetime:
-    text = _value(raw, "timestamp", str)
+    text = _value(raw, "timestamp", _TEXT)
     try:
         # A seventh digit (100 ns) is cut. A time without a zone is the server's own, which is UTC.
         at = datetime.fromisoformat(text or "")
@@ -134,10 +139,15 @@ def _timestamp(raw: dict[str, msgspec.Raw]) -> datetime:
 
 
 def _metadata(value: msgspec.Raw | None) -> str | None:
+    """The text of an object with at least one attribute. That it is JSON was seen when the page was read."""
     if value is None:
         return None
     try:
-        attributes: Any = msgspec.json.decode(value, type=dict[str, msgspec.Raw] | None)
-        return bytes(value).decode("utf-8") if attributes else None
-    except _UNREADABLE:
-        raise MalformedJsonError("metadata is not a data set") from None
+        text = bytes(value).decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedJsonError("metadata is not UTF-8") from None
+    if _ATTRIBUTES.match(text):
+        return text
+    if _NO_ATTRIBUTES.fullmatch(text):
+        return None
+    raise MalformedJsonError("metadata is not a data set")

@@ -28,18 +28,19 @@ class PeerClient(httpx.AsyncClient):
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
         """The whole answer. Raises AnswerTooLargeError, or what httpx raises."""
         response = await super().send(request, stream=True, **options)
-        body = bytearray()
+        parts, size = list[bytes](), 0
         try:
             async for part in response.aiter_bytes():
-                body += part
-                if len(body) > self._max_answer_bytes:
+                parts.append(part)
+                size += len(part)
+                if size > self._max_answer_bytes:
                     raise AnswerTooLargeError(
                         f"the answer is larger than max_answer_bytes={self._max_answer_bytes}", request=request
                     )
         finally:
             await response.aclose()
         headers = [(name, value) for name, value in response.headers.multi_items() if name.title() not in _DECODED]
-        return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=request)
+        return httpx.Response(response.status_code, headers=headers, content=b"".join(parts), request=request)
 
 
 def peer_client(peer: PeerSettings, *, max_connections: int = 32) -> PeerClient:

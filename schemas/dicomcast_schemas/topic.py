@@ -5,6 +5,7 @@ CloudEvents 1.0, Kafka binding, binary mode: the attributes are `ce_` headers, t
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from .event import DicomChangeEvent
@@ -152,6 +153,7 @@ def text_headers(headers: Headers | None) -> Mapping[str, str]:
     }
 
 
+@lru_cache(maxsize=4096)  # the records of a study come close together
 def partition_for(key: bytes, partitions: int) -> int:
     """The partition of a key by the Java client's default partitioner: murmur2 (KIP-480 left keyed records alone)."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions

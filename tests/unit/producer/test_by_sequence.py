@@ -8,6 +8,7 @@ import pytest
 from dicomcast_producer.by_sequence import SequenceReader, advance
 from dicomcast_producer.change_feed import ChangeFeed
 from dicomcast_producer.entry import FeedEntry, unreadable_entry
+from dicomcast_producer.errors import RetryableError
 from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Idle, Page, Position
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
@@ -144,6 +145,46 @@ def test_a_later_hole_settles_on_its_own_time_without_a_busy_wait(dicom: DicomSe
         return waiting.wait_s
 
     assert reading(dicom, story, clock=clock, poll_interval_s=5.0) == pytest.approx(0.3)
+
+
+def test_a_hole_is_judged_by_what_was_known_when_its_page_was_read(dicom: DicomServer) -> None:
+    """A page that was read ahead is given out later; until then its hole may have been filled."""
+    fill(dicom.store, range(1, 7))
+    (late,) = dicom.store.skip_sequences(1)
+    fill(dicom.store, range(8, 13))
+    clock = Clock()
+
+    async def story(reader: SequenceReader) -> list[list[int]]:
+        found = [await reader.next_page()]
+        clock.now_s += 100
+        dicom.store.create(instance(7), sequence=late)
+        found += [await reader.next_page(), await reader.next_page()]
+        return [sequences(list(page.entries)) for page in found if isinstance(page, Page)]
+
+    assert reading(dicom, story, clock=clock, page_size=5) == [[1, 2, 3, 4, 5], [6], [7, 8, 9, 10, 11]]
+
+
+def test_a_page_that_fails_does_not_hold_up_those_before_it(dicom: DicomServer) -> None:
+    fill(dicom.store, range(1, 21))
+    dicom.faults.answer(503, path_part="changefeed", query_part="offset=10&", times=2)
+
+    async def story(reader: SequenceReader) -> list[int]:
+        found: list[int] = []
+        for _ in range(2):
+            page = await reader.next_page()
+            assert isinstance(page, Page)
+            found += sequences(list(page.entries))
+        with pytest.raises(RetryableError):
+            await reader.next_page()
+        return found + sequences(await drain(reader, Clock()))
+
+    assert reading(dicom, story, page_size=5) == list(range(1, 21))
+
+
+def test_latest_is_not_asked_for_each_page_of_a_backlog(dicom: DicomServer) -> None:
+    fill(dicom.store, range(1, 101))
+    assert sequences(drained(dicom, page_size=5)) == list(range(1, 101))
+    assert len(dicom.journal.of("changefeed/latest")) == 2
 
 
 def test_what_is_beyond_latest_waits_for_the_next_page(dicom: DicomServer) -> None:

@@ -58,10 +58,18 @@ def test_metadata_is_not_rewritten() -> None:
     assert only(f"{start}{exact}}}").event.metadata == exact
 
 
-@pytest.mark.parametrize("value", ["null", "{}"])
+@pytest.mark.parametrize("value", ["null", "{}", "{ \n}"])
 def test_no_metadata_is_none(value: str) -> None:
     start = ENTRY[: ENTRY.index('{"0010')]
     assert only(f"{start}{value}}}").event.metadata is None
+
+
+@pytest.mark.parametrize("value", ['{"0010":{}}', '{ \t\r\n"0010":{}}', "[{}]", '"{}"', "3", "true", "[]"])
+def test_metadata_is_an_object_or_the_entry_is_not_understood(value: str) -> None:
+    start = ENTRY[: ENTRY.index('{"0010')]
+    event = only(f"{start} {value} }}").event
+    assert event.metadata == (value if value[0] == "{" else None)
+    assert (event.action is Action.UNKNOWN) == (value[0] != "{")
 
 
 @pytest.mark.parametrize(

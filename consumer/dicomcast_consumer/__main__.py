@@ -19,6 +19,7 @@ from .config import ConsumerSettings
 from .map_arguments import map_files
 from .status_command import status
 from .verify_arguments import verify
+from .web.command import web
 
 __all__ = ["app", "main"]
 
@@ -80,6 +81,7 @@ app.add_typer(replay_command.app, name="replay")
 app.add_typer(dlq_command.app, name="dlq")
 app.command("status")(status)
 app.command("verify")(verify)
+app.command("web")(web)
 
 
 def main() -> NoReturn:

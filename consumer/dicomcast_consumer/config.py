@@ -11,7 +11,7 @@ from pydantic import Field
 
 from .mapping_options import MappingOptions, SourceProfile
 
-__all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection"]
+__all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection", "WebSection"]
 
 
 class ConsumerSection(Section):
@@ -94,6 +94,30 @@ class SourceSection(PeerHttpSettings):
         return PeerSettings(url=self.private_url or self.dicomweb_url, **own)
 
 
+class WebSection(Section):
+    """The page for people, `dicomcast-consumer web`; nothing else reads it."""
+
+    listen: str = Field(
+        default="127.0.0.1:9590",
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}$",
+        description="`host:port` of the page; port 0 takes a free one (the command prints it). It has no sign-in: "
+        "beyond this machine put a proxy with one in front.",
+    )
+    hosts: list[str] = Field(
+        default=[],
+        description="Host names that the page may be asked by, besides `localhost` and IP addresses: those of a proxy "
+        "in front, without port.",
+    )
+    members: list[HttpUrl] = Field(
+        default=[],
+        description="HTTP ports of the group's members (see `DICOMCAST_HTTP__LISTEN`), such as `http://10.0.0.7:9580`, "
+        "for breaker and studies in flight.",
+    )
+    sample_every_s: float = Field(
+        default=5.0, ge=0.2, le=60, description="Seconds between two looks at Kafka and the members."
+    )
+
+
 class ConsumerSettings(ProcessSettings):
     """All settings of `dicomcast-consumer`."""
 
@@ -106,3 +130,4 @@ class ConsumerSettings(ProcessSettings):
     http: HttpSettings = HttpSettings()
     consumer: ConsumerSection = ConsumerSection()
     mapping: MappingOptions = MappingOptions()
+    web: WebSection = WebSection()

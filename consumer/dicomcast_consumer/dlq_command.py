@@ -9,16 +9,14 @@ import orjson
 import typer
 from dicomcast_runtime.errors import InputError
 from dicomcast_runtime.settings import load_settings
-from dicomcast_schemas import ContractError, decode
-from dicomcast_schemas.topic import text_headers
 
 from .command_settings import ConfigFile, GroupSettings, LetterSettings
-from .dlq import as_document, event_document, parse_position, read_letter
+from .dlq import as_document, parse_position
 from .dlq_done import KeptLetter
 from .dlq_letters import LetterTopics
 from .dlq_options import Code, Since, Source, Study, Until, filters
 from .dlq_replay_arguments import replay
-from .record import Record
+from .dlq_shown import letter_document
 from .table import print_table
 
 __all__ = ["app"]
@@ -104,7 +102,7 @@ def show(
     record = topics.record(*parse_position(position))
     if record is None:
         raise InputError(f"there is no dead letter at {position} of {topics.letters}: see `dlq list`")
-    document = _document(settings, topics, record, metadata=metadata)
+    document = letter_document(settings, topics.kept(), record, metadata=metadata)
     typer.echo(orjson.dumps(document).decode() if json else _text(document))
 
 
@@ -135,37 +133,6 @@ def _row(kept: KeptLetter) -> tuple[str, ...]:
         "-" if letter.failed_at is None else letter.failed_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
         "pending" if kept.mark is None else f"{kept.mark.outcome} {kept.mark.done_at[:19].replace('T', ' ')}Z",
     )
-
-
-def _document(settings: LetterSettings, topics: LetterTopics, record: Record, *, metadata: bool) -> dict[str, object]:
-    from .dlq_verdict import verdict  # the mapping takes a second to import
-
-    letter, schema_by_id = read_letter(record), settings.schema_by_id()
-    profiles = {name: section.profile(name) for name, section in settings.sources.items()}
-    document: dict[str, object] = {
-        "letter": as_document(letter),
-        "state": _state(topics, letter.position),
-        "headers": dict(text_headers(list(record.headers))),
-        "event": None,
-        "mapping_now": verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id),
-        "replay": f"dicomcast-consumer dlq replay {letter.position}",
-    }
-    try:
-        event = decode(record.value, schema_by_id=schema_by_id)
-    except ContractError:
-        return document
-    document["event"] = event_document(event)
-    if metadata:
-        document["file_path"] = event.file_path
-        document["metadata"] = event.metadata
-    return document
-
-
-def _state(topics: LetterTopics, position: str) -> str:
-    for each in topics.kept():
-        if each.letter.position == position:
-            return "pending" if each.mark is None else f"{each.mark.outcome} at {each.mark.done_at}"
-    return "overtaken: the event was rejected again, and a newer letter stands for it (dlq list --source)"
 
 
 def _text(document: Mapping[str, object]) -> str:

@@ -6,13 +6,11 @@ from typing import Annotated
 import orjson
 import typer
 from dicomcast_runtime.settings import load_settings
-from dicomcast_schemas.topic import dead_letter_topic
 
 from .command_settings import ConfigFile, GroupSettings
-from .group_admin import GroupAdmin
-from .status import GroupStatus, PartitionStatus, as_document, group_status
+from .status import GroupStatus, PartitionStatus, as_document
+from .status_read import StatusReader
 from .table import print_table
-from .topic_reader import TopicReader
 
 __all__ = ["status"]
 
@@ -31,32 +29,12 @@ def status(
     compaction or transactions of other tools on that topic, `dlq list` counts more exactly.
     """
     settings = load_settings(GroupSettings, config=config)
-    found = _read(settings)
+    found = StatusReader(settings.kafka, topic=settings.topic.name, group=settings.consumer.group).read()
     now = datetime.now(UTC)
     if json:
         typer.echo(orjson.dumps(as_document(found, now)).decode())
     else:
         _print(found, now)
-
-
-def _read(settings: GroupSettings) -> GroupStatus:
-    topic, group = settings.topic.name, settings.consumer.group
-    letters = dead_letter_topic(topic, group)
-    admin = GroupAdmin(settings.kafka, topic=topic, group=group)
-    committed, log = admin.committed(), admin.log_ends()
-    starts = {p: ends.begin if (offset := committed.get(p)) is None else offset for p, ends in log.items()}
-    with TopicReader(settings.kafka, topic=topic, group=group) as records:
-        oldest = records.first({p: (max(starts[p], log[p].begin), log[p].end) for p in log}, lambda _: True)
-    return group_status(
-        topic=topic,
-        group=group,
-        dead_letter_topic=letters,
-        log=log,
-        committed=committed,
-        oldest_ms={partition: record.timestamp_ms for partition, record in oldest.items()},
-        members=admin.members(),
-        letters=admin.log_ends(letters),
-    )
 
 
 def _print(found: GroupStatus, now: datetime) -> None:

@@ -22,7 +22,7 @@ ENV_PREFIX: Final = "DICOMCAST_"
 _FILE: Final = "_FILE"
 
 SECTIONS: Final = frozenset(
-    {"feed", "topic", "kafka", "registry", "log", "http", "producer", "fhir", "sources", "mapping", "consumer"}
+    {"feed", "topic", "kafka", "registry", "log", "http", "producer", "fhir", "sources", "mapping", "consumer", "web"}
 )
 """Every section of either process."""
 

@@ -1,0 +1,50 @@
+"""One dead letter as `dlq show` and the page show it."""
+
+from collections.abc import Iterable
+
+from dicomcast_schemas import ContractError, decode
+from dicomcast_schemas.topic import text_headers
+
+from .command_settings import LetterSettings
+from .dlq import as_document, event_document, read_letter
+from .dlq_done import KeptLetter
+from .record import Record
+
+__all__ = ["letter_document"]
+
+
+def letter_document(
+    settings: LetterSettings, kept: Iterable[KeptLetter], record: Record, *, metadata: bool = False
+) -> dict[str, object]:
+    """One letter: headers, state, the event without patient data, what the mapping says now, how to replay it.
+
+    `kept` are the letters of the topic. `metadata` adds the event's DICOM JSON and its path: patient data.
+    """
+    from .dlq_verdict import verdict  # the mapping takes a second to import
+
+    letter, schema_by_id = read_letter(record), settings.schema_by_id()
+    profiles = {name: section.profile(name) for name, section in settings.sources.items()}
+    document: dict[str, object] = {
+        "letter": as_document(letter),
+        "state": _state(kept, letter.position),
+        "headers": dict(text_headers(list(record.headers))),
+        "event": None,
+        "mapping_now": verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id),
+        "replay": f"dicomcast-consumer dlq replay {letter.position}",
+    }
+    try:
+        event = decode(record.value, schema_by_id=schema_by_id)
+    except ContractError:
+        return document
+    document["event"] = event_document(event)
+    if metadata:
+        document["file_path"] = event.file_path
+        document["metadata"] = event.metadata
+    return document
+
+
+def _state(kept: Iterable[KeptLetter], position: str) -> str:
+    for each in kept:
+        if each.letter.position == position:
+            return "pending" if each.mark is None else f"{each.mark.outcome} at {each.mark.done_at}"
+    return "overtaken: the event was rejected again, and a newer letter stands for it (dlq list --source)"

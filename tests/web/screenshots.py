@@ -3,11 +3,12 @@
 Servers, events and dead letters are those of a stand-in stack at work. The hour before it was started is invented.
 """
 
+import io
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,23 @@ from pathlib import Path
 import uvicorn
 from dicomcast_consumer.web.app import Parts, page_app
 from dicomcast_consumer.web.history import WINDOW_S, Sample
+from dicomcast_consumer.web.sampler import ask_members
 from dicomcast_consumer.web.serve import listener, parts_of
 from dicomcast_consumer.web.settings import WebSettings
 from dicomcast_runtime.settings import load_settings
+from dicomcast_sandbox.fhir.faults import RequestSeen
+from PIL import Image
 from playwright.sync_api import Browser
 
+from tests.fakes.processes import eventually
 from tests.services.peers import KafkaBroker
 from tests.web.browser import chromium
 from tests.web.stack import Stack, stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 STUDY = "1.2.826.0.1.3680043.8.498"
+SHOWN = f"{STUDY}.7"
+"""The study that differs."""
 SIZE = {"width": 1280, "height": 900}
 
 
@@ -41,14 +48,19 @@ def main() -> None:
 
 
 def _fill(line: Stack) -> None:
+    """Studies that are applied, some that the mapping rejects, two that the FHIR server refuses."""
     files = [line.file(f"{STUDY}.{study}") for study in range(1, 41) for _ in range(1 + study % 4)]
     rejected = [line.file(f"{STUDY}.{study}", PatientID=None) for study in range(41, 46)]
-    rejected.append(line.file(f"{STUDY}.46", PatientID="P" * 70))
-    line.store(*files, *rejected)
-    line.applied(len(files) + len(rejected))
-    uid = f"{STUDY}.7"
-    line.store(line.file(uid))
-    line.applied(len(files) + len(rejected) + 1)
+    refused = [line.file(f"{STUDY}.{study}") for study in (46, 47)]
+    uids = tuple(file.study.encode() for file in refused)
+    line.fhir.faults.answer(422, times=None, when=lambda seen: _writes(seen, uids))
+    line.store(*files, *rejected, *refused)
+    line.applied(len(files) + len(rejected) + len(refused))
+    line.take_out(SHOWN)
+
+
+def _writes(seen: RequestSeen, uids: Sequence[bytes]) -> bool:
+    return not seen.path.endswith("_search") and any(b"urn:oid:" + uid + b'"' in seen.body for uid in uids)
 
 
 def _letter(line: Stack) -> str:
@@ -62,6 +74,7 @@ def _page(line: Stack) -> Iterator[str]:
     member = line.member
     environ = {**line.line.env, "DICOMCAST_WEB__MEMBERS": f'["{member}"]', "DICOMCAST_WEB__SAMPLE_EVERY_S": "60"}
     settings = load_settings(WebSettings, environ=environ)
+    eventually(lambda: ask_members([member])[0].studies_in_flight == 0)
     with parts_of(settings) as parts, listener("127.0.0.1:0") as sock:
         _invent(parts)
         server = uvicorn.Server(uvicorn.Config(page_app(parts), log_level="warning", access_log=False))
@@ -117,12 +130,17 @@ def _take_all(browser: Browser, url: str, letter: str) -> None:
         ("web-overview-dark", "/", "dark"),
         ("web-letters", "/letters", "light"),
         ("web-letter", f"/letters/{letter}", "light"),
-        ("web-study", f"/study?uid={STUDY}.7", "light"),
+        ("web-study", f"/study?uid={SHOWN}", "light"),
     ):
         page = browser.new_page(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]
         page.goto(url + path)
-        page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
+        _save(page.screenshot(full_page=True), IMAGES / f"{name}.png")
         page.close()
+
+
+def _save(png: bytes, path: Path) -> None:
+    """With 128 colours, which are enough for it and a third of the size."""
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tests.fakes.dicom_server import DicomServer, dicom_server
 from tests.fakes.fhir_server import RunningFhirServer, fhir_server
 from tests.fakes.processes import Line, Running, eventually
 
-__all__ = ["PATIENT", "Stack", "stack"]
+__all__ = ["PATIENT", "Stack", "printed", "stack"]
 
 PATIENT = "Nobody^Knows"
 """In every file, and never on the page."""
@@ -51,6 +51,17 @@ class Stack:
 
         eventually(there, lambda: self.consumer.text[-3000:], self.consumer)
 
+    def take_out(self, study: str) -> None:
+        """One instance of the study out of FHIR, as somebody's edit would."""
+        with httpx.Client(base_url=self.fhir.base_url, timeout=60) as fhir:
+            query = {"identifier": f"urn:dicom:uid|urn:oid:{study}"}
+            (entry,) = fhir.get("ImagingStudy", params=query).json()["entry"]
+            found = entry["resource"]
+            found["series"][0]["instance"].pop()
+            left = len(found["series"][0]["instance"])
+            found["series"][0]["numberOfInstances"] = found["numberOfInstances"] = left
+            fhir.put(f"ImagingStudy/{found['id']}", json=found).raise_for_status()
+
 
 @contextmanager
 def stack(bootstrap: str, *, topic: str | None = None, group: str | None = None) -> Iterator[Stack]:
@@ -62,7 +73,7 @@ def stack(bootstrap: str, *, topic: str | None = None, group: str | None = None)
         with line.producer(), line.consumer() as consumer:
             member = _address(consumer)
             with line.started("dicomcast_consumer", "web", env={"DICOMCAST_WEB__MEMBERS": f'["{member}"]'}) as page:
-                url = _printed(page)
+                url = printed(page)
                 yield Stack(line=line, dicom=dicom, fhir=fhir, consumer=consumer, member=member, url=url)
 
 
@@ -88,7 +99,8 @@ def _address(consumer: Running) -> str:
     return f"http://{found[1]}"
 
 
-def _printed(page: Running) -> str:
+def printed(page: Running) -> str:
+    """The address that the process says it serves."""
     page.wait_for("http://127.0.0.1:")
     found = re.search(r"http://127\.0\.0\.1:\d+", page.text)
     assert found, page.text

@@ -65,6 +65,7 @@ def listener(listen: str) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, int(port)))
+        sock.listen()  # so that the address that is printed answers, if only in a moment
     except (OSError, OverflowError) as error:
         sock.close()
         raise ConfigurationError(

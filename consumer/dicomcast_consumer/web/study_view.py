@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -169,15 +169,21 @@ def conclusion(seen: StudySeen) -> Notice:
     if any(not verdict.same for verdict in compared):
         text = "Nothing on the topic explains it any more. Compare once more, then repair with the command below."
         return Notice("bad", "DICOM and FHIR differ", text)
-    if _known_nowhere(seen, compared):
-        return Notice("info", "This study is nowhere", "Neither server has it, nor what was read of the topic.")
+    if _on_neither(seen, compared):
+        return Notice("info", "Neither server has this study", _why_neither(seen))
     if compared and len(compared) == len(seen.comparisons):
         return Notice("ok", "DICOM and FHIR agree", "Every instance of the DICOM server is in FHIR, and no other.")
     return Notice("warn", "It could not be compared", "One of the servers did not answer; what is known is below.")
 
 
-def _known_nowhere(seen: StudySeen, compared: Iterable[StudyVerdict]) -> bool:
-    asked = list(compared)
-    if not asked or len(asked) < len(seen.comparisons) or seen.trace_fault or seen.held:
-        return False
-    return not (seen.trace and seen.trace.events) and all(v.on_dicom == v.on_fhir == 0 for v in asked)
+def _on_neither(seen: StudySeen, compared: Sequence[StudyVerdict]) -> bool:
+    complete = bool(compared) and len(compared) == len(seen.comparisons)
+    return complete and not seen.held and all(v.on_dicom == v.on_fhir == 0 for v in compared)
+
+
+def _why_neither(seen: StudySeen) -> str:
+    if seen.trace is None:
+        return "Whether it ever came is not known: the topic cannot be read."
+    if seen.trace.events:
+        return "It was there, by the events below, and was deleted."
+    return "Nor does what was read of the topic. Is the UID right?"

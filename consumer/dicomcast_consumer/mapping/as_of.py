@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,7 +17,12 @@ __all__ = ["digest", "is_vaguer_code", "is_vaguer_coding", "is_vaguer_date", "me
 
 def digest(element: Resource) -> str:
     """A name for the content of an element: in the marks it says that the element is ours as it stands."""
-    return hashlib.sha256(_sort_key(element)).hexdigest()[:12]
+    return _digest(_sort_key(element))
+
+
+@lru_cache(maxsize=1024)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def is_vaguer_date(value: Any, than: Any) -> bool:
@@ -97,6 +103,9 @@ def merge_list(
     are not there yet take the place of ours; an event older than such a replacement adds nothing.
     """
     known = target.get(element) or []
+    if marks.get(element) is None and all(entry in known for entry in entries):
+        _confirm(element, entries, mark, marks)
+        return
     fresh = [entry for entry in entries if not any(is_same(entry, other) for other in known)]
     ours = {f"{element}/{digest(entry)}": entry for entry in known}
     ours = {name: entry for name, entry in ours.items() if marks.get(name) is not None}
@@ -116,6 +125,14 @@ def merge_list(
     if fresh:
         theirs = [entry for entry in known if all(entry is not other for other in ours.values())]
         target[element] = theirs + sorted([*ours.values(), *fresh], key=_sort_key)
+
+
+def _confirm(element: str, entries: list[Resource], mark: Mark, marks: Marks) -> None:
+    """Entries that are there as they are: those that are ours are now of this mark."""
+    for entry in entries:
+        name = f"{element}/{digest(entry)}"
+        if marks.get(name) is not None:
+            marks.take(name, mark)
 
 
 def _sort_key(entry: Resource) -> bytes:

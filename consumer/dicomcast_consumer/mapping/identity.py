@@ -70,8 +70,10 @@ def our_tag() -> Resource:
 
 def is_ours(resource: Resource) -> bool:
     """Whether the resource has our tag."""
-    tags = (resource.get("meta") or {}).get("tag") or ()
-    return any(tag.get("system") == TAG_SYSTEM and tag.get("code") == TAG_CODE for tag in tags)
+    for tag in (resource.get("meta") or {}).get("tag") or ():
+        if tag.get("system") == TAG_SYSTEM and tag.get("code") == TAG_CODE:
+            return True
+    return False
 
 
 def is_reference_to(known: Resource, reference: str) -> bool:

@@ -12,7 +12,7 @@ from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
 from .as_of import is_vaguer_date, merge_list, offer_single
 from .identity import ACCESSION_CODE, Resource, is_ours, is_reference_to, our_tag, same_source, study_identifier
-from .marks import Marks, without_marks
+from .marks import Marks, differs
 from .notes import drop_repeated_notes, merge_description
 from .order import ordered
 from .profiles import set_regions, type_study_identifier
@@ -127,8 +127,9 @@ class _Merge:
         self._marks = Marks(self._resource)
         self._series = SeriesList(self._resource.get("series") or [], lists_instances=options.instances == "all")
         self._marks.spread_series(self._series.elements())
-        self._adopts = existing is not None and not is_ours(existing) and same_source(existing, profile.dicomweb_url)
-        self._is_ours = existing is None or is_ours(existing) or self._adopts
+        self._is_ours = existing is None or is_ours(existing)
+        self._adopts = existing is not None and not self._is_ours and same_source(existing, profile.dicomweb_url)
+        self._is_ours = self._is_ours or self._adopts
         self._was_empty = not len(self._series)
         self._said: tuple[Mark, _Said] | None = None
 
@@ -257,7 +258,7 @@ class _Merge:
             return Outcome.EMPTY
         if not touched:
             return Outcome.UNCHANGED
-        return Outcome.UNCHANGED if without_marks(self._resource) == without_marks(self._existing) else Outcome.UPDATE
+        return Outcome.UPDATE if differs(self._resource, self._existing) else Outcome.UNCHANGED
 
     def result(self, outcome: Outcome) -> Resource | None:
         """The resource to write, or the one that stays."""

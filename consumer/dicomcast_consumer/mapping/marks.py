@@ -15,7 +15,7 @@ from functools import lru_cache
 from .identity import AS_OF_URL, Resource
 from .values import Mark
 
-__all__ = ["Marks", "without_marks"]
+__all__ = ["Marks", "differs", "without_marks"]
 
 
 class Marks:
@@ -46,7 +46,8 @@ class Marks:
 
     def take(self, name: str, mark: Mark) -> None:
         """Give the value this mark, unless it has a newer one."""
-        if not self.is_older(mark, name):
+        known = self.get(name)
+        if known is None or not mark.older_than(known):
             self._marks[name] = mark
 
     def drop(self, name: str) -> None:
@@ -68,8 +69,9 @@ class Marks:
         kept = {name: mark for name, mark in self._marks.items() if not name.startswith("series/")}
         for uid, present in elements.items():
             found = [self._marks.get(f"series/{uid}/{element}") for element in present]
-            if found and found[0] is not None and all(mark == found[0] for mark in found):
-                kept[f"series/{uid}"] = found[0]
+            first = found[0] if found else None
+            if first is not None and all(mark is first or mark == first for mark in found):
+                kept[f"series/{uid}"] = first
             else:
                 pairs = zip(present, found, strict=True)
                 kept.update({f"series/{uid}/{element}": mark for element, mark in pairs if mark is not None})
@@ -77,9 +79,12 @@ class Marks:
 
     def extensions(self) -> list[Resource]:
         """The extensions that hold these marks, sorted."""
-        by_mark: dict[tuple[str, int, str], list[str]] = {}
+        by_object: dict[int, tuple[Mark, list[str]]] = {}  # mostly one object for all the names of a mark
         for name, mark in self._marks.items():
-            by_mark.setdefault((mark.feed, mark.sequence, _instant(mark.timestamp)), []).append(name)
+            by_object.setdefault(id(mark), (mark, []))[1].append(name)
+        by_mark: dict[tuple[str, int, str], list[str]] = {}
+        for mark, names in by_object.values():
+            by_mark.setdefault((mark.feed, mark.sequence, _instant(mark.timestamp)), []).extend(names)
         return [_extension(key, names) for key, names in sorted(by_mark.items())]
 
     def write(self, resource: Resource) -> None:
@@ -129,11 +134,25 @@ def _mark(feed: str, sequence: str, timestamp: str) -> Mark | None:
     return mark if feed and mark.timestamp.tzinfo else None
 
 
+def differs(resource: Resource, other: Resource) -> bool:
+    """Whether two versions differ in more than our marks: then one has to be written over the other."""
+    if any(name not in resource for name in other if name != "meta"):
+        return True
+    if any(name not in other or other[name] != value for name, value in resource.items() if name != "meta"):
+        return True
+    return _meta_without_marks(resource) != _meta_without_marks(other)
+
+
 def without_marks(resource: Resource) -> Resource:
-    """The resource without our marks: what two versions must differ in to be written."""
+    """The resource without our marks."""
+    meta = _meta_without_marks(resource)
+    bare = {name: value for name, value in resource.items() if name != "meta"}
+    return {**bare, "meta": meta} if meta else bare
+
+
+def _meta_without_marks(resource: Resource) -> Resource:
     meta = dict(resource.get("meta") or {})
     others = [e for e in meta.pop("extension", None) or () if e.get("url") != AS_OF_URL]
     if others:
         meta["extension"] = others
-    bare = {name: value for name, value in resource.items() if name != "meta"}
-    return {**bare, "meta": meta} if meta else bare
+    return meta

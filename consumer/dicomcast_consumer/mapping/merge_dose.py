@@ -14,7 +14,7 @@ from .dose_terms import EVENT_TERMS, SUMMARY_TERMS
 from .dose_values import DoseReport, IrradiationEvent
 from .fragments import is_accession_request
 from .identity import Resource, is_ours, our_tag
-from .marks import Marks, without_marks
+from .marks import Marks, differs
 from .order import ordered
 from .validation import validate_new
 from .values import InstanceRun, Kind, Mark
@@ -221,7 +221,7 @@ class _Merge:
         return self._subject is not None and observation.get("subject") != self._subject
 
     def _differs(self, uid: str, resource: Resource) -> bool:
-        return without_marks(resource) != without_marks(self._known[uid][0])
+        return differs(resource, self._known[uid][0])
 
 
 def _carried(report: str) -> str:

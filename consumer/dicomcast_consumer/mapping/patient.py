@@ -11,7 +11,7 @@ from .dates import is_refinement
 from .fragments import PersonName
 from .human_names import family_names, has_name, merge_names
 from .identity import Resource, is_ours, our_tag
-from .marks import Marks, without_marks
+from .marks import Marks, differs
 from .order import ordered
 from .validation import validate_new
 from .values import Mark, PatientValues
@@ -39,10 +39,10 @@ def merge_patient(
         return _create(values, options)
     merge = _Merge(dict(existing), options)  # what is in it is replaced, never altered
     merge.add_all(values)
+    if not differs(merge.resource, existing):
+        return PatientMerge(resource=existing, changed=False, report=tuple(merge.report))
     merge.marks.write(merge.resource)
-    resource = ordered(merge.resource)
-    changed = without_marks(resource) != without_marks(existing)
-    return PatientMerge(resource=resource if changed else existing, changed=changed, report=tuple(merge.report))
+    return PatientMerge(resource=ordered(merge.resource), changed=True, report=tuple(merge.report))
 
 
 def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOptions) -> PatientMerge:

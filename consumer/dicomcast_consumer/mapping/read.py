@@ -4,9 +4,9 @@ Nothing but RejectedError leaves this module, whatever the metadata holds.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from dicomcast_schemas import Action, DicomChangeEvent, State
 
@@ -46,22 +46,22 @@ def read_event(
     """
     if event.action is Action.UNKNOWN:
         raise RejectedError("decode", "decode.action_unknown", "the event's action is unknown to this release")
-    change = _without_values(event)
+    uids = _Uids.of(event)
     if event.action is Action.DELETE:
         if event.state is State.REPLACED:
-            return replace(change, kind=Kind.SKIP, skip_reason="delete-replaced")
-        return change
+            return _change(event, uids, Kind.SKIP, skip_reason="delete-replaced")
+        return _change(event, uids, Kind.REMOVE)
     if event.state is State.DELETED:
-        return replace(change, kind=Kind.SKIP, skip_reason="create-already-deleted")
+        return _change(event, uids, Kind.SKIP, skip_reason="create-already-deleted")
     text = metadata if metadata is not None else event.metadata
     if text is None:
         raise RejectedError("source", "source.metadata_missing", "the event has no metadata")
     if len(text) > options.max_metadata_chars:
         raise RejectedError("map", "map.metadata_too_large", "the metadata is longer than mapping.max_metadata_chars")
-    header = Header(text, change.sop_instance_uid)
+    header = Header(text, uids.instance)
     if not is_wanted(header, options):
-        return replace(change, kind=Kind.SKIP, skip_reason="excluded")
-    change = _with_values(change, header, profile, options, is_update=event.action is Action.UPDATE)
+        return _change(event, uids, Kind.SKIP, skip_reason="excluded")
+    change = _with_values(event, uids, header, profile, options)
     left_out = [omission for omission in change.omissions if not omission.is_mapped] if options.strict else ()
     if left_out:
         names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in left_out)
@@ -69,13 +69,28 @@ def read_event(
     return change
 
 
-def _without_values(event: DicomChangeEvent) -> InstanceChange:
+class _Uids(NamedTuple):
+    study: str
+    series: str
+    instance: str
+
+    @classmethod
+    def of(cls, event: DicomChangeEvent) -> "_Uids":
+        return cls(
+            _uid(event.study_instance_uid, "StudyInstanceUID"),
+            _uid(event.series_instance_uid, "SeriesInstanceUID"),
+            _uid(event.sop_instance_uid, "SOPInstanceUID"),
+        )
+
+
+def _change(event: DicomChangeEvent, uids: _Uids, kind: Kind, **values: Any) -> InstanceChange:
     return InstanceChange(
         mark=Mark(feed=event.feed, sequence=event.sequence, timestamp=event.timestamp),
-        kind=Kind.REMOVE,
-        study_instance_uid=_uid(event.study_instance_uid, "StudyInstanceUID"),
-        series_instance_uid=_uid(event.series_instance_uid, "SeriesInstanceUID"),
-        sop_instance_uid=_uid(event.sop_instance_uid, "SOPInstanceUID"),
+        kind=kind,
+        study_instance_uid=uids.study,
+        series_instance_uid=uids.series,
+        sop_instance_uid=uids.instance,
+        **values,
     )
 
 
@@ -87,15 +102,16 @@ def _uid(value: str, attribute: str) -> str:
 
 
 def _with_values(
-    change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions, *, is_update: bool
+    event: DicomChangeEvent, uids: _Uids, header: Header, profile: SourceProfile, options: MappingOptions
 ) -> InstanceChange:
-    _check_uid(header, "00080018", "SOPInstanceUID", change.sop_instance_uid)
+    _check_uid(header, "00080018", "SOPInstanceUID", uids.instance)
     instance = read_instance(header, options)
-    shared = _read_shared(change, header, profile, options)
-    return replace(
-        change,
-        kind=Kind.UPSERT,
-        is_update=is_update,
+    shared = _read_shared(event.timestamp, uids, header, profile, options)
+    return _change(
+        event,
+        uids,
+        Kind.UPSERT,
+        is_update=event.action is Action.UPDATE,
         instance=instance,
         patient=shared.patient,
         study=shared.study,
@@ -122,9 +138,10 @@ def _today(timestamp: datetime) -> date:
     return date.max if timestamp.year <= 1970 else (timestamp + timedelta(hours=14)).date()
 
 
-def _read_shared(change: InstanceChange, header: Header, profile: SourceProfile, options: MappingOptions) -> _Shared:
-    study, series = change.study_instance_uid, change.series_instance_uid
-    today = _today(change.mark.timestamp)
+def _read_shared(
+    timestamp: datetime, uids: _Uids, header: Header, profile: SourceProfile, options: MappingOptions
+) -> _Shared:
+    study, series, today = uids.study, uids.series, _today(timestamp)
 
     def read() -> _Shared:
         _check_uid(header, "0020000D", "StudyInstanceUID", study)

@@ -7,6 +7,7 @@ else's study stays as it is; where it cannot be compared with DICOM's patient, t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
@@ -42,7 +43,7 @@ class Settlement:
     mark: Mark | None = None
     """The newest event that named this patient."""
     conflict: Mark | None = None
-    """The newest event that named another one, was reported, and moved nothing."""
+    """The newest event that named another one, was reported, and moved nothing; None: none that is news."""
     rejected: tuple[tuple[InstanceChange, RejectedError], ...] = ()
     report: tuple[str, ...] = ()
 
@@ -100,15 +101,29 @@ class _Case:
         moved = current_patient is not None and self._reference.rpartition("/")[2] != current_patient.get("id")
         self.is_merged_away = moved and self._movable
         self._is_closed = current_patient is None and bool(subject) and (not self._movable or self._is_other_kind())
-        marks = Marks(existing or {})
-        self._mark = marks.get("subject")
-        self.conflict = marks.get("conflict")
-        series = (existing or {}).get("series") or ()
-        self._listed = {instance.get("uid") for one in series for instance in one.get("instance") or ()}
-        self._unlisted = {name for one in series for name in digests(one)}
+        self._existing = existing or {}
+        self._named: Mark | None = None
+        """The newest change so far that named the patient."""
+        self.conflict: Mark | None = None
         self.moved_to: PatientIdentifier | None = None
         self.rejected: list[tuple[InstanceChange, RejectedError]] = []
         self.report: list[str] = []
+
+    @cached_property
+    def _known(self) -> Marks:
+        """The study's marks: asked for only when there is something to decide."""
+        return Marks(self._existing)
+
+    @cached_property
+    def _listed(self) -> set[str]:
+        return {str(one.get("uid")) for series in self._series() for one in series.get("instance") or ()}
+
+    @cached_property
+    def _unlisted(self) -> set[str]:
+        return {name for series in self._series() for name in digests(series)}
+
+    def _series(self) -> Sequence[Resource]:
+        return self._existing.get("series") or ()
 
     def _is_other_kind(self) -> bool:
         """R4 allows Device and Group as subject: not ours to move."""
@@ -190,8 +205,12 @@ class _Case:
         return uid in self._listed or bool(self._unlisted and digest(uid) in self._unlisted)
 
     def _take(self, mark: Mark) -> None:
-        if self._mark is None or not mark.older_than(self._mark):
-            self._mark = mark
+        self._named = _newer(mark, self._named)
+
+    def _mark(self) -> Mark | None:
+        """Of the newest event that named this patient, now or before."""
+        known = self._known.get("subject")
+        return self._named if known is None else _newer(known, self._named)
 
     def _move(self, identifier: PatientIdentifier, mark: Mark) -> None:
         self.moved_to = identifier
@@ -200,24 +219,36 @@ class _Case:
     def _restore(self, identifier: PatientIdentifier, mark: Mark) -> None:
         if not self._movable:
             self._say("patient_differs")
-        elif self._mark is None or not mark.older_than(self._mark):
+            return
+        named = self._mark()
+        if named is None or not mark.older_than(named):
             self._move(identifier, mark)
             self._say("patient_changed")
 
     def _is_known_conflict(self, mark: Mark) -> bool:
         """Whether the event may be one that was reported before: its instance is listed now, but only since then."""
-        if self.conflict is None or self.conflict.older_than(mark):
+        conflict, named = self._newest_conflict(), self._mark()
+        if conflict is None or conflict.older_than(mark):
             return False
-        return self._mark is None or self._mark.older_than(mark)
+        return named is None or named.older_than(mark)
 
     def _conflict(self, mark: Mark) -> RejectedError | None:
         if self._rejects:
             return RejectedError("map", "map.patient_conflict", "the PatientID is not that of the study's Patient")
-        if self.conflict is None or self.conflict.older_than(mark):
+        conflict = self._newest_conflict()
+        if conflict is None or conflict.older_than(mark):
             self.conflict = mark
         self._say("patient_conflict")
         return None
 
+    def _newest_conflict(self) -> Mark | None:
+        return self.conflict or self._known.get("conflict")
+
     def _say(self, slug: str) -> None:
         if slug not in self.report:
             self.report.append(slug)
+
+
+def _newer(mark: Mark, other: Mark | None) -> Mark:
+    """`mark`, unless it is older than the other."""
+    return other if other is not None and mark.older_than(other) else mark

@@ -77,9 +77,9 @@ def _shape(node: Any) -> object:
     if kind is str:
         return _kind(node)
     if kind is dict:
-        return (dict, *node, *map(_shape, node.values()))
+        return (dict, *node, *[_kind(one) if type(one) is str else _shape(one) for one in node.values()])
     if kind is list:
-        return (list, *map(_shape, node))
+        return (list, *[_shape(one) for one in node])
     if kind is int:
         return (int, node < 0, node > 0, node > _MAX_INT)
     return kind

@@ -33,6 +33,9 @@ def merge_names(patient: Resource, name: PersonName, mark: Mark, marks: Marks) -
     """
     names = list(patient.get("name") or ())
     known = _known_groups(names)
+    if known.keys() == name.groups.keys() == {"ABC"} and _is_as_we_write(known["ABC"], name.groups["ABC"].json()):
+        marks.take("name/ABC", mark)
+        return
     for code, group in name.groups.items():
         if code not in known or not marks.is_older(mark, f"name/{code}"):
             known[code] = _with_components(known.get(code) or {}, group.json())
@@ -60,6 +63,12 @@ def _known_groups(names: Iterable[Resource]) -> dict[str, Resource]:
 def _representation(name: Resource) -> str | None:
     codes = (e.get("valueCode") for e in name.get("extension") or () if e.get("url") == REPRESENTATION)
     return next((str(code) for code in codes if code), None)
+
+
+def _is_as_we_write(name: Resource, components: Resource) -> bool:
+    """Whether a usual name has these components already, and nothing that one alone would not have."""
+    same = all(name.get(key) == components.get(key) for key in _COMPONENTS)
+    return same and "extension" not in name and name.get("use") == "usual"
 
 
 def _with_components(name: Resource, components: Resource) -> Resource:

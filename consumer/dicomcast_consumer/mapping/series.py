@@ -229,16 +229,17 @@ def _merge_said(series: _Series, marks: Marks) -> None:
 
 
 def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:
+    prefix = f"series/{elements['uid']}/"
+
     def put(element: str, value: Any, **rule: Any) -> None:
-        name = f"series/{elements['uid']}/{element}"
-        offer(elements, element, value, name=name, mark=mark, marks=marks, **rule)
+        if value is not None:
+            offer(elements, element, value, name=prefix + element, mark=mark, marks=marks, **rule)
 
     put("number", values.number)
     put("modality", _coding(values.modality, elements.get("modality")), is_vaguer=is_vaguer_coding)
     put("description", values.description)
     put("bodySite", _coding(values.body_site, elements.get("bodySite")), is_vaguer=is_vaguer_coding)
-    name = f"series/{elements['uid']}/started"
-    offer_started(elements, values.started, values.between, name=name, mark=mark, marks=marks)
+    offer_started(elements, values.started, values.between, name=f"{prefix}started", mark=mark, marks=marks)
     if values.performers:
         put("performer", [performer.json() for performer in values.performers])
     if values.specimens:

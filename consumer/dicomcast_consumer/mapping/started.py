@@ -18,9 +18,11 @@ def offer_started(
 
     A date without time says less than one with a period: it neither takes the period away nor keeps an older one out.
     """
+    if started is None:
+        return
     before, is_older = target.get("started"), marks.is_older(mark, name)
     offer(target, "started", started, name=name, mark=mark, marks=marks, is_vaguer=is_vaguer_date)
-    if started is None or target["started"] != started or (between is None and "_started" not in target):
+    if target["started"] != started or (between is None and "_started" not in target):
         return
     says_nothing = between is None and len(started) <= _DATE
     fills = is_older and len(started) <= _DATE and not _has_period(target)

@@ -1,5 +1,5 @@
 # The producer and the consumer. The image has no command of its own beyond `--help`: name one of
-#   dicomcast-producer run | topics apply | cursor …      dicomcast-consumer run | status | replay … | dlq …
+#   dicomcast-producer run | topics apply | cursor …      dicomcast-consumer run | status | replay … | dlq … | web
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -9,7 +9,7 @@ COPY producer producer
 COPY consumer consumer
 COPY sandbox sandbox
 RUN python -m venv /opt/dicomcast \
- && /opt/dicomcast/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[producer,consumer]' \
+ && /opt/dicomcast/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[producer,consumer,web]' \
  && /opt/dicomcast/bin/pip uninstall --yes --quiet pip setuptools
 
 FROM python:3.11-slim

@@ -27,6 +27,7 @@ _DOSE = "tests/contract/test_dose.py"
 _DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
 _BRIDGE = "tests/unit/producer/test_bridge.py"
+_PAGE = "tests/unit/web"
 _CONSUMER = "consumer/dicomcast_consumer"
 _PRODUCER = "producer/dicomcast_producer"
 
@@ -37,6 +38,20 @@ MUTATIONS = (
         old="candidate = self._unfinished[0] if self._unfinished else self._after_all()",
         new="candidate = self._after_all()",
         tests=["tests/unit/consumer/test_offsets.py::test_the_lowest_unfinished_offset_holds_the_commit_back"],
+    ),
+    Mutation(
+        name="the page: what a letter's headers say is markup",
+        file=f"{_CONSUMER}/web/app.py",
+        old="autoescape=True",
+        new="autoescape=False",
+        tests=[f"{_PAGE}/test_app.py::test_nothing_that_others_wrote_is_markup[/letters/0:3]"],
+    ),
+    Mutation(
+        name="the page: any name that DNS leads to 127.0.0.1 may ask it",
+        file=f"{_CONSUMER}/web/guard.py",
+        old='if name == "localhost" or name in',
+        new="if name or name in",
+        tests=[f"{_PAGE}/test_guard.py::test_other_hosts_are_not[evil.example]"],
     ),
     Mutation(
         name="a dead letter that the broker refused is taken for done",

@@ -231,6 +231,13 @@ def test_kafka_away_is_a_sentence(page: Page, line: Stack) -> None:
         assert page.evaluate(AUDIT) == []
 
 
+def test_sigterm_ends_it_with_0(line: Stack) -> None:
+    with line.line.started("dicomcast_consumer", "web") as running:
+        assert httpx.get(printed(running)).status_code == 200
+        assert running.stop() == 0
+        assert "Traceback" not in running.text
+
+
 @pytest.mark.parametrize(
     ("method", "headers", "status"),
     [("GET", {"Host": "evil.example"}, 421), ("POST", {}, 405), ("GET", {"Sec-Fetch-Site": "cross-site"}, 403)],

@@ -1,6 +1,7 @@
 """The process of `dicomcast-consumer web`: the sampler and the page, until a signal."""
 
 import contextlib
+import signal
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -37,8 +38,25 @@ def serve(config: Path | None) -> None:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(options).run(sockets=[sock])
+        _Server(options).run(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, for which a signal is the usual end, not raised again: the process ends with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """For the time that it serves."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, was in before.items():
+                signal.signal(number, was)
+
+    def _stop(self, *_: object) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ import threading
 import time
 from typing import Final
 
-from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from ..dlq_done import KeptLetter
@@ -37,7 +36,7 @@ class Shelf:
         return self._topics.letters
 
     def kept(self) -> list[KeptLetter]:
-        """Each rejected event once; none where the group has no dead-letter topic."""
+        """Each rejected event once. Raises ConfigurationError where the group has no dead-letter topic."""
         with self._lock:
             if time.monotonic() >= self._fresh_until_s:
                 self._refresh()
@@ -45,19 +44,14 @@ class Shelf:
 
     def record(self, partition: int, offset: int) -> Record | None:
         """One letter's record, None when there is none."""
-        try:
-            return self._topics.record(partition, offset)
-        except ConfigurationError:
-            if self._admin.partitions_of(self.topic):
-                raise
-            return None
+        return self._topics.record(partition, offset)
 
     def _refresh(self) -> None:
         began_s = time.monotonic()
         ends = self._admin.log_ends(self.topic), self._done_ends()
         if ends == self._ends:
             return
-        self._kept = self._topics.kept() if ends[0] else []
+        self._kept = self._topics.kept()
         self._ends = ends
         took_s = time.monotonic() - began_s
         self._fresh_until_s = time.monotonic() + _REST * took_s if took_s > 1 else 0.0

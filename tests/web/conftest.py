@@ -15,9 +15,12 @@ AGREES, LACKS, REJECTED, LATER = (f"1.2.826.0.1.3680043.8.498.{n}" for n in (1, 
 """Studies: in FHIR as on the DICOM server; with an instance taken out of FHIR; rejected; not stored at the begin."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Skips the test without a Chromium, and fails it where CI=true."""
+    """Skips the test without a Chromium, and fails it where CI=true.
+
+    Not for the whole session: Playwright has an event loop in this thread, beside which no other test could run one.
+    """
     if chromium_path() is None:
         if os.environ.get("CI") == "true":
             pytest.fail(MISSING, pytrace=False)
@@ -27,7 +30,7 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def line(kafka: str) -> Iterator[Stack]:
     """Three studies through the line; what is taken out of FHIR stays out, for nothing comes after it."""
     with stack(kafka) as found:

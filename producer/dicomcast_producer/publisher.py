@@ -1,6 +1,10 @@
 """Events and cursor into Kafka, in one transaction. Blocking: every call is made from one thread, but for `interrupt`.
 
 Every producer of a topic has the same transactional id, so that a newer instance fences an older one (KIP-98).
+
+A commit is believed once it can be seen: see `stable_offsets`. What it left open on a partition is closed before
+anything else is published, as it was meant: a later transaction that ends there would end it as well, and if that one
+is aborted, events would be gone that the cursor counts.
 """
 
 import threading
@@ -21,11 +25,14 @@ from .entry import FeedEntry
 from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
+from .stable_offsets import Place, StableOffsets
 
 __all__ = ["KafkaPublisher", "transactional_id"]
 
 _TRY_S: Final = 5.0
 """How long one call may wait for the broker before it is made again."""
+_MARKERS_S: Final = 10.0
+"""How long the markers of a transaction may take before it counts as left open."""
 _FENCED: Final = frozenset(
     {
         KafkaError._FENCED,
@@ -76,7 +83,11 @@ class KafkaPublisher:
         )
         self._config.setdefault("compression.type", "lz4")
         self._errors = ClientErrors()
+        self._offsets = StableOffsets(kafka)
         self._producer: Producer | None = None
+        self._ended: dict[Place, Record] = {}
+        """Where the last transaction wrote, and what it wrote there last, until it was seen to be over."""
+        self._was_committed = False
         self._deadline = float("inf")
         self._failed: KafkaError | None = None
         self._failed_topic: str | None = None
@@ -90,6 +101,11 @@ class KafkaPublisher:
         self._begun_at = time.monotonic()
         self._again(producer, lambda: producer.init_transactions(_TRY_S))
         self._producer = producer
+        # The cursor is read to its end next: not even a transaction of an older instance may be open there.
+        if not self._ended:
+            self._ended[cursor_topic(self._topic), CURSOR_PARTITION] = _CLOSING
+            self._was_committed = False
+        self._see()
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
         """The events in their order and the cursor, all or nothing; returns when they are committed.
@@ -99,13 +115,16 @@ class KafkaPublisher:
         """
         records = [record_of(e, schema_id=self._schema_id, max_bytes=self._max_record_bytes) for e in entries]
         producer = self._fenced_producer()
-        self._failed = self._failed_topic = None
-        self._begun_at = time.monotonic()
-        self._again(producer, producer.begin_transaction)
+        self._see()
+        self._begin(producer)
+        partitions = cursor.identity.partitions
+        # The partition is computed, not left to the client: it would follow a changed partition count without a word.
+        placed = [((self._topic, partition_for(record.key, partitions)), record) for record in records]
+        placed.append(((cursor_topic(self._topic), CURSOR_PARTITION), _cursor_record(cursor)))
+        self._ended, self._was_committed = dict(placed), False
         try:
-            for record in records:
-                self._produce(producer, record, partitions=cursor.identity.partitions)
-            self._produce_cursor(producer, cursor)
+            for place, record in placed:
+                self._produce(producer, place, record)
             # A commit that timed out may have happened: it is committed again, and nothing is produced again.
             self._again(producer, lambda: producer.commit_transaction(_TRY_S))
         except FencedError:
@@ -116,12 +135,17 @@ class KafkaPublisher:
         except (RetryableError, StopError):
             self._abort(producer)
             raise
+        self._was_committed = True
         self._metrics.note_transaction(time.monotonic() - self._begun_at)
         for entry, record in zip(entries, records, strict=True):
             omitted = METADATA_TOO_LARGE if record.metadata_too_large else entry.metadata_omitted
             self._metrics.note_event(entry.event.action, without_metadata=omitted)
             if record.metadata_too_large:
                 _log.warning("entry.metadata_too_large", feed=entry.event.feed, sequence=entry.event.sequence)
+        try:
+            self._see()
+        except RetryableError as error:  # it is committed: looked at again before the next one
+            _log.warning("transaction.not_seen", reason=str(error))
 
     def interrupt(self, *, within_s: float) -> None:
         """Calls that wait for Kafka give up after this long. From any thread."""
@@ -141,28 +165,76 @@ class KafkaPublisher:
         assert self._producer is not None, "fence() comes first"
         return self._producer
 
-    def _produce(self, producer: Producer, record: Record, *, partitions: int) -> None:
-        # The partition is computed, not left to the client: it would follow a changed partition count without a word.
+    def _begin(self, producer: Producer) -> None:
+        self._failed = self._failed_topic = None
+        self._begun_at = time.monotonic()
+        self._again(producer, producer.begin_transaction)
+
+    def _see(self) -> None:
+        """Returns once the last transaction is over on every partition it wrote to. Raises RetryableError."""
+        open_places = self._open_places()
+        if open_places:
+            names = sorted(f"{topic}[{partition}]" for topic, partition in open_places)
+            _log.warning("transaction.left_open", partitions=names, committed=self._was_committed)
+            self._close(open_places)
+            if self._open_places():
+                raise RetryableError(f"a transaction is still open on {', '.join(names)}")
+            _log.info("transaction.closed", partitions=names)
+        self._ended = {}
+
+    def _open_places(self) -> dict[Place, int]:
+        """Where the last transaction is open even after `_MARKERS_S`, with the last stable offset there."""
+        until, pause_s = time.monotonic() + _MARKERS_S, 0.005
+        while self._ended:
+            found = self._offsets.behind(self._ended)
+            if not found or time.monotonic() > until:
+                return found
+            self._give_up_in_time()
+            self._pause.wait(pause_s)
+            pause_s = min(pause_s * 2, 0.2)
+        return {}
+
+    def _close(self, open_places: dict[Place, int]) -> None:
+        """Ends what is open there as it was meant to end: the next transaction's markers end it as well.
+
+        To have markers there it must write there: the last record again, which stays, with its `ce_id`, only where that
+        is what makes the others seen.
+        """
+        producer = self._fenced_producer()
+        self._begin(producer)
+        try:
+            for place in open_places:
+                self._produce(producer, place, self._ended[place])
+            self._flush(producer)
+            # This transaction was let begin, so the one before is over for the coordinator: no marker of it will come.
+            now = self._offsets.behind(open_places)
+            if self._was_committed and any(now.get(place) == offset for place, offset in open_places.items()):
+                self._again(producer, lambda: producer.commit_transaction(_TRY_S))
+            else:
+                self._abort(producer)
+        except KafkaException as error:
+            self._abort(producer)
+            raise self._named(error.args[0]) from None
+        except RetryableError:
+            self._abort(producer)
+            raise
+
+    def _flush(self, producer: Producer) -> None:
+        """Returns when everything is delivered."""
+        while producer.flush(_TRY_S):
+            self._give_up_in_time()
+        if self._failed is not None:
+            raise KafkaException(self._failed)
+
+    def _produce(self, producer: Producer, place: Place, record: Record) -> None:
         self._enqueue(
             producer,
             lambda: producer.produce(
-                self._topic,
+                place[0],
                 value=record.value,
                 key=record.key,
                 headers=list(record.headers),
-                partition=partition_for(record.key, partitions),
-                on_delivery=self._delivered,
-            ),
-        )
-
-    def _produce_cursor(self, producer: Producer, cursor: Cursor) -> None:
-        self._enqueue(
-            producer,
-            lambda: producer.produce(
-                cursor_topic(self._topic),
-                value=cursor_json(cursor),
-                key=CURSOR_KEY,
-                partition=CURSOR_PARTITION,
+                partition=place[1],
                 on_delivery=self._delivered,
             ),
         )
@@ -264,3 +336,11 @@ class KafkaPublisher:
         )
         late = time.monotonic() - self._begun_at > self._timeout_s
         return TransactionTimedOutError(text) if late else FencedError(text)
+
+
+def _cursor_record(cursor: Cursor) -> Record:
+    return Record(key=CURSOR_KEY, value=cursor_json(cursor), headers=[], metadata_too_large=False)
+
+
+_CLOSING: Final = Record(key=CURSOR_KEY, value=b"{}", headers=[], metadata_too_large=False)
+"""Written and aborted, never seen: ends what an older instance left open on the cursor's partition."""

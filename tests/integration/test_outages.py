@@ -69,6 +69,9 @@ def test_kafka_away_nothing_is_lost_and_both_go_on_by_themselves(
             own_kafka.server.thaw()
         wanted |= store_instances(dicom.base_url, study=generate_uid(), count=3)
         arrived(line, fhir, wanted, consumer, producer)
-    sequences = sorted(decode(value).sequence for _, value in line.records())
-    assert sequences == list(range(1, 10))
+        producer_log = producer.text
+    # Once each, unless the broker left a transaction open: then its last event is there again (docs/producer.md).
+    sequences = [decode(value).sequence for _, value in line.records()]
+    assert sorted(set(sequences)) == list(range(1, 10))
+    assert len(sequences) - 9 <= producer_log.count("event=transaction.left_open")
     assert line.records(line.letters_topic) == []

@@ -158,12 +158,12 @@ MUTATIONS = (
     Mutation(
         name="the feed's time is the record's timestamp",
         file=f"{_PRODUCER}/publisher.py",
-        old="                on_delivery=self._delivered,\n            ),\n        )\n\n    def _produce_cursor",
+        old="                on_delivery=self._delivered,\n            ),\n        )\n\n    def _enqueue",
         new=(
             "                on_delivery=self._delivered,\n"
             '                timestamp=int(__import__("datetime").datetime.fromisoformat(\n'
             '                    dict(record.headers)["ce_time"]).timestamp() * 1000),\n'
-            "            ),\n        )\n\n    def _produce_cursor"
+            "            ),\n        )\n\n    def _enqueue"
         ),
         tests=["tests/integration/producer/test_records.py::test_the_records_time_is_its_arrival_not_the_feeds"],
         needs_kafka=True,

@@ -9,7 +9,7 @@ is aborted, events would be gone that the cursor counts.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -103,9 +103,9 @@ class KafkaPublisher:
         self._producer = producer
         # The cursor is read to its end next: not even a transaction of an older instance may be open there.
         if not self._ended:
-            self._ended[cursor_topic(self._topic), CURSOR_PARTITION] = _CLOSING
-            self._was_committed = False
+            self._ended, self._was_committed = {_cursor_place(self._topic): _CLOSING}, False
         self._see()
+        self._close_older()
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
         """The events in their order and the cursor, all or nothing; returns when they are committed.
@@ -120,7 +120,7 @@ class KafkaPublisher:
         partitions = cursor.identity.partitions
         # The partition is computed, not left to the client: it would follow a changed partition count without a word.
         placed = [((self._topic, partition_for(record.key, partitions)), record) for record in records]
-        placed.append(((cursor_topic(self._topic), CURSOR_PARTITION), _cursor_record(cursor)))
+        placed.append((_cursor_place(self._topic), _cursor_record(cursor)))
         self._ended, self._was_committed = dict(placed), False
         try:
             for place, record in placed:
@@ -174,13 +174,28 @@ class KafkaPublisher:
         """Returns once the last transaction is over on every partition it wrote to. Raises RetryableError."""
         open_places = self._open_places()
         if open_places:
-            names = sorted(f"{topic}[{partition}]" for topic, partition in open_places)
+            names = _names(open_places)
             _log.warning("transaction.left_open", partitions=names, committed=self._was_committed)
             self._close(open_places)
             if self._open_places():
                 raise RetryableError(f"a transaction is still open on {', '.join(names)}")
             _log.info("transaction.closed", partitions=names)
         self._ended = {}
+
+    def _close_older(self) -> None:
+        """Ends with a commit what an older instance left open among the events.
+
+        Whether it was committed is not known any more. If it was, the cursor counts these events; if not, they come
+        again after it, with the same `ce_id`.
+        """
+        found = self._offsets.behind(self._offsets.partitions(self._topic))
+        try:
+            last = {place: self._offsets.last_record(place, offset) for place, offset in found.items()}
+        except ConfigurationError as error:
+            _log.warning("transaction.left_open", partitions=_names(found), committed=None, reason=str(error))
+            return
+        self._ended, self._was_committed = {p: record for p, record in last.items() if record is not None}, True
+        self._see()
 
     def _open_places(self) -> dict[Place, int]:
         """Where the last transaction is open even after `_MARKERS_S`, with the last stable offset there."""
@@ -336,6 +351,14 @@ class KafkaPublisher:
         )
         late = time.monotonic() - self._begun_at > self._timeout_s
         return TransactionTimedOutError(text) if late else FencedError(text)
+
+
+def _cursor_place(topic: str) -> Place:
+    return cursor_topic(topic), CURSOR_PARTITION
+
+
+def _names(places: Collection[Place]) -> list[str]:
+    return sorted(f"{topic}[{partition}]" for topic, partition in places)
 
 
 def _cursor_record(cursor: Cursor) -> Record:

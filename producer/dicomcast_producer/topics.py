@@ -121,11 +121,9 @@ class Topics:
     """The topics of one Kafka cluster."""
 
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
+        self._kafka = kafka
         self._errors = ClientErrors()
-        try:
-            self._admin = AdminClient(self._errors.config(kafka.client()))
-        except KafkaException as error:
-            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
+        self._admin = self._new_client()
         self._timeout_s = timeout_s
         self._answered = False
 
@@ -186,6 +184,12 @@ class Topics:
         entries = self._result(next(iter(futures.values())), "DescribeConfigs", name)
         return {entry.name: entry.value for entry in entries.values() if entry.value is not None}
 
+    def _new_client(self) -> AdminClient:
+        try:
+            return AdminClient(self._errors.config(self._kafka.client()))
+        except KafkaException as error:
+            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
+
     def _result(self, future: "Future[Any]", operation: str, topic: str, *, absent_is_none: bool = False) -> Any:
         """`operation` is Kafka's name of it, and of the right it takes on the topic."""
         try:
@@ -209,6 +213,8 @@ class Topics:
             return refused
         reason = self._errors.reason(error)
         if error.retriable() or error.code() in _AWAY:
+            # One that was made while the broker was frozen has been seen to wait for its controller long after it.
+            self._admin = self._new_client()
             return RetryableError(f"{doing}: {reason}")
         return ConfigurationError(f"{doing}: Kafka refuses it: {reason}")
 

@@ -28,6 +28,7 @@ _DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
 _BRIDGE = "tests/unit/producer/test_bridge.py"
 _PAGE = "tests/unit/web"
+_LEFT_OPEN = "tests/integration/producer/test_left_open.py"
 _CONSUMER = "consumer/dicomcast_consumer"
 _PRODUCER = "producer/dicomcast_producer"
 
@@ -166,6 +167,22 @@ MUTATIONS = (
             "            ),\n        )\n\n    def _enqueue"
         ),
         tests=["tests/integration/producer/test_records.py::test_the_records_time_is_its_arrival_not_the_feeds"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="a commit is believed at once",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        open_places = self._open_places()\n        if open_places:\n            names",
+        new="        open_places: dict[Place, int] = {}\n        if open_places:\n            names",
+        tests=[f"{_LEFT_OPEN}::test_what_was_committed_and_not_seen_is_repeated_and_seen"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="what an older instance left open among the events is left to whoever comes next",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        self._see()\n        self._close_older()\n",
+        new="        self._see()\n",
+        tests=[f"{_LEFT_OPEN}::test_the_next_instance_repeats_what_it_finds_open_among_the_events"],
         needs_kafka=True,
     ),
     Mutation(

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
-from dicomcast_schemas import DicomChangeEvent, decode
+from dicomcast_producer.entry import FeedEntry
+from dicomcast_schemas import Action, DicomChangeEvent, State, decode
 
 from tests.fakes.dicom_server import DicomServer, dicom_server
 from tests.fakes.processes import Line
@@ -69,6 +71,28 @@ def read_records(bootstrap: str, topic: str, *, isolation: str = "read_committed
     finally:
         consumer.close()
     return found
+
+
+def entries(*sequences: int) -> list[FeedEntry]:
+    """Of three studies by turns."""
+    return [
+        FeedEntry(
+            event=DicomChangeEvent(
+                feed="pacs",
+                sequence=sequence,
+                partition_name=None,
+                study_instance_uid=f"1.2.{sequence % 3}",
+                series_instance_uid="1.2.1",
+                sop_instance_uid=f"1.2.1.{sequence}",
+                action=Action.CREATE,
+                state=State.CURRENT,
+                timestamp=datetime(2020, 1, 1, tzinfo=UTC),
+                file_path=None,
+                metadata=None,
+            )
+        )
+        for sequence in sequences
+    ]
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 from dicomcast_producer.bridge import CursorSource, Publisher, TopicSource
 from dicomcast_producer.cursor import Cursor, CursorReader, Identity
-from dicomcast_producer.entry import FeedEntry
 from dicomcast_producer.errors import RetryableError
 from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Position
@@ -16,11 +14,11 @@ from dicomcast_producer.topic_check import TopicCheck
 from dicomcast_producer.topics import Topics
 from dicomcast_runtime.errors import FencedError
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
-from dicomcast_schemas import Action, DicomChangeEvent, State, decode
+from dicomcast_schemas import decode
 
 from tests.fakes.kafka_topic import FakePublisher, FakeTopic
 from tests.fakes.processes import Line, eventually
-from tests.integration.producer.conftest import read_records
+from tests.integration.producer.conftest import entries, read_records
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,27 +71,6 @@ def peer(request: pytest.FixtureRequest) -> Iterator[Peer]:
         yield fake()
         return
     yield real(request.getfixturevalue("kafka"))
-
-
-def entries(*sequences: int) -> list[FeedEntry]:
-    return [
-        FeedEntry(
-            event=DicomChangeEvent(
-                feed="pacs",
-                sequence=sequence,
-                partition_name=None,
-                study_instance_uid=f"1.2.{sequence % 3}",
-                series_instance_uid="1.2.1",
-                sop_instance_uid=f"1.2.1.{sequence}",
-                action=Action.CREATE,
-                state=State.CURRENT,
-                timestamp=datetime(2020, 1, 1, tzinfo=UTC),
-                file_path=None,
-                metadata=None,
-            )
-        )
-        for sequence in sequences
-    ]
 
 
 def cursor_of(peer: Peer, sequence: int) -> Cursor:

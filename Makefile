@@ -26,7 +26,7 @@ test: .venv ## All tests; those that need Kafka, HAPI FHIR, Orthanc or the regis
 	@$(BIN)/python -m pytest $(TEST_OPTIONS)
 
 services: .venv ## Download the real services that the tests use (Java 17, Maven and, for Orthanc, apt as root)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/services/install.sh kafka hapi validator orthanc registry
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/services/install.sh kafka hapi validator orthanc registry strimzi
 
 check: .venv ## Lint, format and types
 	@$(BIN)/ruff check .

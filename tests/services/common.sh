@@ -15,6 +15,7 @@ place() { echo "$SERVICES_HOME/$1-$(shift; cat "$@" | cksum | cut -d' ' -f1)"; }
 KAFKA=$(place kafka "$HERE/kafka/pom.xml")
 HAPI=$(place hapi "$HERE"/hapi/*)
 VALIDATOR=$(place validator "$HERE"/validator/*)
+STRIMZI=$(place strimzi "$HERE/strimzi/pom.xml")
 REGISTRY_VERSION=3.3.3
 REGISTRY=$SERVICES_HOME/registry-$REGISTRY_VERSION
 

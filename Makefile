@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help demo test check bench services format clean chaos mutations
+.PHONY: help demo test check bench services format clean chaos mutations docs
 
 help: ## What can be made here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -44,6 +44,10 @@ mutations: .venv ## Puts every known bug back, in a copy: does a test see it? (K
 
 bench: .venv ## What it costs, beside what it is compared with (BENCH_OPTIONS="mapping --quick" for a part, in tiny sizes)
 	@$(BIN)/python -m benchmarks $(BENCH_OPTIONS)
+
+docs: .venv ## The documentation as a site in build/site; a link that leads nowhere fails it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "build/site/index.html"
 
 clean: ## Remove what was built here
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache

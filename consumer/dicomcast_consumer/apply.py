@@ -1,6 +1,7 @@
 """What a task does with a group of studies: read → prove → write, until every event has met its fate.
 
-    1. events    decode and read each record; what cannot be read is rejected, a DICOM server that is away waited for
+    1. events    decode and read each record; what cannot be read is rejected, a DICOM server that is away waited for,
+                 by the studies that need it alone
     2. read      the studies, their Patients and the Endpoint: three searches, however many studies (with doses: four)
     3. plan      pure: what to create, to change, to delete; nothing when FHIR is as it should be
     4. prove     a commit of the partition, begun after 2, was accepted: it is still ours
@@ -29,6 +30,7 @@ from .deletion import delete_observations, delete_study
 from .errors import (
     ConflictError,
     ConsumerError,
+    NoMetadataError,
     NotProvenError,
     RejectedError,
     RetryableError,
@@ -52,6 +54,10 @@ log = structlog.get_logger("dicomcast.apply")
 
 _ROUNDS: Final = 10
 """Conflicts in a row after which an attempt waits as after an outage."""
+
+_ALONE: Final = 3
+"""Times in a row that others' metadata is readable and an event's is not, before that is the event's own fault: the
+first may be the end of an outage."""
 
 Prove = Callable[[int], Awaitable[None]]
 
@@ -89,10 +95,15 @@ class StudyApplier:
         prove: Prove,
         options: MappingOptions,
         metrics: ConsumerMetrics,
+        max_in_flight: int = 8,
         least_wait_s: float = 0.5,
         stuck_after_s: float = 900.0,
     ) -> None:
-        """`least_wait_s`: the shortest back-off after an outage. `stuck_after_s`: see `_give_up_when_alone`."""
+        """`max_in_flight`: groups on their way to FHIR; `least_wait_s`: the shortest back-off after an outage;
+        `stuck_after_s`: see `_give_up_when_alone`.
+        """
+        # The loop counts as well, but not what waits for the DICOM server: when that is back, it all comes at once.
+        self._on_the_way = asyncio.Semaphore(max_in_flight)
         self._least_wait_s = least_wait_s
         self._stuck_after_s = stuck_after_s
         self._events = events
@@ -108,8 +119,10 @@ class StudyApplier:
     async def __call__(self, group: Group) -> Counter[str]:
         """See group.ApplyGroup."""
         read = [await self._read_events(run) for run in group.runs]
+        group.at_source = False
         works = [work for events in read if (work := self._work(events)) is not None]
-        rejections = await self._apply(group, works)
+        async with self._on_the_way:
+            rejections = await self._apply(group, works)
         fates: Counter[str] = sum((events.fates for events in read), Counter())
         for events in read:
             await self._send_letters(group, events, rejections, fates)
@@ -152,21 +165,32 @@ class StudyApplier:
         )
 
     async def _read_event(self, record: Record) -> InstanceChange | None:
+        begun_s, alone = time.monotonic(), 0
         for attempt in range(1_000_000):
             try:
                 return await self._events.read(record)
-            except (ConsumerError, StopError) as error:
-                if not isinstance(error, RetryableError):
-                    raise
-                if attempt in (0, 10):
-                    log.warning("event.waiting", reason=str(error))
-                await asyncio.sleep(self._wait_s(attempt, error))
+            except NoMetadataError as error:
+                stuck = time.monotonic() - begun_s > self._stuck_after_s
+                alone = alone + 1 if stuck and await self._events.is_alone(record) else 0
+                if alone == _ALONE:
+                    text = f"for {self._stuck_after_s:.0f} s its metadata alone could not be read: {error}"
+                    raise RejectedError("source", "source.unavailable", text) from error
+                await self._wait(attempt, error)
+            except RetryableError as error:
+                await self._wait(attempt, error)
+            except (ConsumerError, StopError):
+                raise
             except Exception as error:  # a defect, likewise
                 rejection = _defect(error)
                 if self._gate.blames_the_study(record.lane, rejection):
                     raise rejection from error
                 await asyncio.sleep(self._wait_s(attempt, None))
         raise AssertionError("unreachable")
+
+    async def _wait(self, attempt: int, error: RetryableError) -> None:
+        if attempt in (0, 10):
+            log.warning("event.waiting", reason=str(error))
+        await asyncio.sleep(self._wait_s(attempt, error))
 
     def _work(self, events: _Events) -> StudyWork | None:
         changes = tuple(change for _, change in events.changes)

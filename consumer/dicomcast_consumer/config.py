@@ -51,7 +51,8 @@ class ConsumerSection(Section):
         default=900.0,
         gt=0,
         description="Seconds after which a study that alone fails, while others go through, is taken apart to find the "
-        "event that does it; that one becomes a dead letter.",
+        "event that does it; that one becomes a dead letter. Likewise an event whose metadata alone the DICOM server "
+        "does not give.",
     )
     check_topics: bool = Field(default=True, description="Whether topic and dead-letter topic are compared at start.")
 

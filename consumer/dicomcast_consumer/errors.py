@@ -2,6 +2,7 @@
 
     ConsumerError
     ├── RetryableError    again, after `retry_after_s` when the peer asked for it; counts against the FHIR server
+    │   └── NoMetadataError   likewise, and the DICOM server's doing: the study waits, others go on
     ├── SystemicError     everything waits: no content would be accepted (403, wrong URL); one request tries again
     ├── ConflictError     read again, without caches, and build anew: someone else wrote
     ├── NotProvenError    read again and prove again: no commit shows that the partition is still ours
@@ -14,6 +15,7 @@ What ends the process is a StopError of `dicomcast_runtime.errors`. No text hold
 __all__ = [
     "ConflictError",
     "ConsumerError",
+    "NoMetadataError",
     "NotProvenError",
     "RejectedError",
     "RetryableError",
@@ -38,6 +40,10 @@ class RetryableError(ConsumerError):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+
+class NoMetadataError(RetryableError):
+    """The DICOM server does not give the metadata that an event came without."""
 
 
 class SystemicError(ConsumerError):

@@ -21,7 +21,17 @@ class Group:
     revoked: bool = False
     stuck: bool = False
     """The dead-letter topic refuses a letter: the partition waits, and the others must not wait with it."""
+    at_source: bool = False
+    """Its one study waits for metadata of the DICOM server, and the others must not wait with it."""
     _writing: int = 0
+
+    @classmethod
+    def apart(cls, runs: Sequence[Run]) -> "list[Group]":
+        """Together, but each run of which metadata must be asked for by itself."""
+        asking = [run for run in runs if any(record.lacks_metadata for record in run.records)]
+        together = [run for run in runs if run not in asking] if asking else runs
+        groups = [cls(tuple(together))] if together else []
+        return groups + [cls((run,), at_source=True) for run in asking]
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> "Group":

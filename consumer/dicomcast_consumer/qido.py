@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 import orjson
-from dicomcast_runtime.dicomweb_client import DicomWebError
+from dicomcast_runtime.dicomweb_client import DicomWebError, require_root
 
 __all__ = ["Place", "study_instances", "study_uids"]
 
@@ -44,7 +44,13 @@ async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) ->
     path = f"studies/{study_instance_uid}/instances"
     offset = 0
     while True:
-        found = await _page(client, path, {"includefield": _SERIES}, offset)
+        try:
+            found = await _page(client, path, {"includefield": _SERIES}, offset)
+        except DicomWebError as error:
+            if error.status != httpx.codes.NOT_FOUND:
+                raise
+            await require_root(client, study_instance_uid)
+            found = []
         fresh = {place for instance in found if (place := _place(instance)) is not None} - places
         if not fresh:
             return frozenset(places)
@@ -59,7 +65,7 @@ async def _page(client: httpx.AsyncClient, path: str, query: Mapping[str, str], 
     except httpx.TransportError as error:
         raise DicomWebError(f"QIDO-RS: {type(error).__name__}") from error
     status = response.status_code
-    if status in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
+    if status == httpx.codes.NO_CONTENT:
         return []
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
         raise DicomWebError(f"QIDO-RS: {status}", status=status, retry_after=response.headers.get("Retry-After"))

@@ -20,13 +20,14 @@ from dicomcast_schemas import (
     UnknownSchemaError,
     decode,
 )
-from dicomcast_schemas.topic import METADATA, record_key
+from dicomcast_schemas.topic import record_key
 
-from .errors import RejectedError, RetryableError
+from .errors import NoMetadataError, RejectedError, RetryableError
 from .mapping import InstanceChange, MappingOptions, SourceProfile, in_partition, read_event
+from .neighbours import gives_another
 from .record import Record
 
-__all__ = ["EventReader", "FeedSource", "lacks_metadata"]
+__all__ = ["EventReader", "FeedSource"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,6 @@ class FeedSource:
     profile: SourceProfile
     dicomweb: httpx.AsyncClient
     ignored_partitions: frozenset[str]
-
-
-def lacks_metadata(record: Record) -> bool:
-    """Whether the producer left the metadata out, so that reading the event takes a request to the DICOM server."""
-    return any(name == METADATA for name, _ in record.headers)
 
 
 class EventReader:
@@ -57,7 +53,8 @@ class EventReader:
     async def read(self, record: Record) -> InstanceChange | None:
         """The change, or None for an event of an ignored data partition.
 
-        Raises RejectedError (dead letter), RetryableError (the DICOM server is away), BrokenContractError (stop).
+        Raises RejectedError (dead letter), NoMetadataError (the DICOM server is away), RetryableError (the registry
+        is), BrokenContractError (stop).
         """
         await self._know_schema(record.value)
         event = self._decode(record)
@@ -68,6 +65,11 @@ class EventReader:
             raise RejectedError("decode", "decode.key_mismatch", "the record's key is not its Study Instance UID")
         metadata = await self._missing_metadata(event, source)
         return read_event(event, profile=source.profile, options=self._options, metadata=metadata)
+
+    async def is_alone(self, record: Record) -> bool:
+        """Whether the DICOM server gives another instance's metadata, for an event that met NoMetadataError."""
+        event = self._decode(record)
+        return await gives_another(self._feeds[event.feed].dicomweb, event)
 
     def profile(self, feed: str) -> SourceProfile:
         """The mapping's view of a feed whose event was read."""
@@ -120,12 +122,14 @@ class EventReader:
         exists = event.action is not Action.DELETE and event.state is not State.DELETED
         if event.metadata is not None or not exists:
             return None
+        settings = f"DICOMCAST_SOURCES__{event.feed.upper()}"
         try:
             return await read_metadata(
                 source.dicomweb,
                 study_instance_uid=event.study_instance_uid,
                 series_instance_uid=event.series_instance_uid,
                 sop_instance_uid=event.sop_instance_uid,
+                settings=settings,
             )
         except InstanceGoneError as error:
             if error.status is None:
@@ -133,10 +137,9 @@ class EventReader:
             text = "the instance is not on the DICOM server any more"
             raise RejectedError("source", "source.gone", text, http_status=error.status) from None
         except MetadataTooLargeError as error:
-            setting = f"DICOMCAST_SOURCES__{event.feed.upper()}__MAX_ANSWER_BYTES"
-            raise RejectedError("source", "source.too_large", f"{error}: {setting}") from None
+            raise RejectedError("source", "source.too_large", f"{error}: {settings}__MAX_ANSWER_BYTES") from None
         except DicomWebError as error:
-            raise RetryableError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
+            raise NoMetadataError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
 
 
 def _place(record: Record) -> str:

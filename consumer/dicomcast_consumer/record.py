@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dicomcast_schemas.topic import METADATA
+
 __all__ = ["Record"]
 
 
@@ -22,6 +24,11 @@ class Record:
     def lane(self) -> bytes:
         """What orders this record: its key, the study. Without a key nothing orders it: a lane of its own."""
         return self.key if self.key is not None else b"\0%d" % self.offset
+
+    @property
+    def lacks_metadata(self) -> bool:
+        """Whether the producer left the metadata out, so that reading the event takes a request to the DICOM server."""
+        return any(name == METADATA for name, _ in self.headers)
 
     @property
     def size(self) -> int:

@@ -127,6 +127,7 @@ async def _run_member(
         prove=worker.commits.prove,
         options=settings.mapping,
         metrics=metrics,
+        max_in_flight=consumer.max_in_flight,
         stuck_after_s=consumer.stuck_after_s,
     )
     watchdog = Watchdog(

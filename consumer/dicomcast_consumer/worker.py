@@ -275,14 +275,20 @@ class Worker:
 
     def _dispatch(self, apply: ApplyGroup) -> None:
         limits = self._limits
-        while not self._stopping and sum(not group.stuck for group in self._groups.values()) < limits.max_in_flight:
+        while not self._stopping and self._at_work < limits.max_in_flight:
             runs = self._pick()
             if not runs:
                 return
-            group = Group(runs)
-            task = asyncio.get_running_loop().create_task(apply(group))
-            self._groups[task] = group
-            task.add_done_callback(lambda ended: self._inbox.put_nowait(_Ended(ended)))
+            for group in Group.apart(runs):
+                task = asyncio.get_running_loop().create_task(apply(group))
+                self._groups[task] = group
+                task.add_done_callback(lambda ended: self._inbox.put_nowait(_Ended(ended)))
+
+    @property
+    def _at_work(self) -> int:
+        """Groups that count against max_in_flight: in strict order also one that waits for the DICOM server."""
+        in_order = self._limits.max_in_flight == 1
+        return sum(not group.stuck and (in_order or not group.at_source) for group in self._groups.values())
 
     def _pick(self) -> tuple[Run, ...]:
         limits, stuck = self._limits, {group.partition for group in self._groups.values() if group.stuck}

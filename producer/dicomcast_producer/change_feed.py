@@ -116,6 +116,7 @@ class ChangeFeed:
             study_instance_uid=event.study_instance_uid,
             series_instance_uid=event.series_instance_uid,
             sop_instance_uid=event.sop_instance_uid,
+            settings="DICOMCAST_FEED",
         )
 
     async def _get(self, path: str, query: dict[str, str]) -> httpx.Response:

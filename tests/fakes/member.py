@@ -76,6 +76,7 @@ async def running_member(
     stuck_after_s: float = 900.0,
     timeout_s: float = 60.0,
     auth: AuthSettings | None = None,
+    dicom_auth: AuthSettings | None = None,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     metrics = ConsumerMetrics()
@@ -83,7 +84,7 @@ async def running_member(
     options = options or MappingOptions()
     async with (
         peer_client(PeerSettings(url=base_url, auth=auth or AuthSettings(), timeout_s=timeout_s)) as fhir,
-        httpx.AsyncClient(base_url=dicomweb + "/") as dicom,
+        peer_client(PeerSettings(url=dicomweb, auth=dicom_auth or AuthSettings(), timeout_s=timeout_s)) as dicom,
     ):
         profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
         feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
@@ -95,6 +96,7 @@ async def running_member(
             prove=source.worker.commits.prove,
             options=options,
             metrics=metrics,
+            max_in_flight=(limits or Limits()).max_in_flight,
             least_wait_s=0.01,
             stuck_after_s=stuck_after_s,
         )

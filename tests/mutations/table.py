@@ -26,6 +26,7 @@ class Mutation:
 _DOSE = "tests/contract/test_dose.py"
 _DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
+_SOURCE = "tests/unit/consumer/test_metadata_source.py"
 _BRIDGE = "tests/unit/producer/test_bridge.py"
 _PAGE = "tests/unit/web"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
@@ -299,5 +300,65 @@ MUTATIONS = (
         old="    except ConflictError:\n        pass  # one of them is referenced: it is looked for\n",
         new="    except ConflictError:\n        raise\n",
         tests=[f"{_DOSE}::test_an_observation_that_others_refer_to_stays_and_holds_nothing_up[sandbox]"],
+    ),
+    Mutation(
+        name="the DICOM server: a 404 is believed whoever answers it",
+        file="runtime/dicomcast_runtime/dicomweb_client.py",
+        old="if response.status_code == httpx.codes.NOT_FOUND:",
+        new="if False:",
+        tests=[f"{_SOURCE}::test_a_proxy_without_its_server_has_lost_no_instance"],
+    ),
+    Mutation(
+        name="the DICOM server: an outage of it makes dead letters",
+        file=f"{_CONSUMER}/reader.py",
+        old="raise NoMetadataError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error",
+        new='raise RejectedError("source", "source.gone", str(error)) from error',
+        tests=[
+            f"{_SOURCE}::test_an_answer_that_is_no_metadata_is_waited_for[503]",
+            f"{_SOURCE}::test_a_server_that_is_down_is_waited_for",
+            f"{_SOURCE}::test_a_server_that_hangs_is_asked_again",
+        ],
+    ),
+    Mutation(
+        name="the DICOM server: studies wait with the one that needs its metadata",
+        file=f"{_CONSUMER}/worker.py",
+        old="for group in Group.apart(runs):",
+        new="for group in [Group(runs)]:",
+        tests=[f"{_SOURCE}::test_what_needs_no_metadata_goes_on"],
+    ),
+    Mutation(
+        name="the DICOM server: what waits for it counts as in flight",
+        file=f"{_CONSUMER}/worker.py",
+        old="(in_order or not group.at_source)",
+        new="True",
+        tests=[f"{_SOURCE}::test_what_needs_no_metadata_goes_on"],
+    ),
+    Mutation(
+        name="the DICOM server: in strict order what waits for it is passed",
+        file=f"{_CONSUMER}/worker.py",
+        old="in_order = self._limits.max_in_flight == 1",
+        new="in_order = False",
+        tests=[f"{_SOURCE}::test_in_strict_order_everything_waits"],
+    ),
+    Mutation(
+        name="the DICOM server: after its outage everything goes to FHIR at once",
+        file=f"{_CONSUMER}/apply.py",
+        old="async with self._on_the_way:",
+        new="async with asyncio.Semaphore():",
+        tests=[f"{_SOURCE}::test_after_an_outage_no_more_is_in_flight_than_allowed"],
+    ),
+    Mutation(
+        name="the DICOM server: an instance that is never readable holds its study up for ever",
+        file=f"{_CONSUMER}/apply.py",
+        old="if alone == _ALONE:",
+        new="if False:",
+        tests=[f"{_SOURCE}::test_one_instance_that_is_never_readable_is_found_while_others_are"],
+    ),
+    Mutation(
+        name="the DICOM server: a long outage of it is taken for bad instances",
+        file=f"{_CONSUMER}/apply.py",
+        old="if stuck and await self._events.is_alone(record) else 0",
+        new="if stuck else 0",
+        tests=[f"{_SOURCE}::test_an_outage_is_never_taken_for_one_bad_instance"],
     ),
 )

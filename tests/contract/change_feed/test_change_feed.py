@@ -5,12 +5,18 @@ What it holds them to is the behaviour of the Microsoft DICOM server.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
+from dicomcast_consumer.neighbours import gives_another
+from dicomcast_consumer.qido import study_instances
+from dicomcast_runtime.dicomweb_client import InstanceGoneError, read_metadata
 
 from tests.contract.change_feed.files import dicom_file, new_uid
 from tests.contract.change_feed.peers import Entry, Peer
+from tests.fakes.events import create
 
 BULK_VRS = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 MAX_LONG = 2**63 - 1
@@ -241,6 +247,27 @@ class TestDicomWeb:
         (data_set,) = answer.json()
         kept = {tag: attribute for tag, attribute in data_set.items() if attribute["vr"] not in BULK_VRS}
         assert peer.entries(file.study, metadata=True)[0]["metadata"] == kept
+
+    def test_what_is_not_there_is_gone_and_others_are_readable(self, peer: Peer) -> None:
+        file = dicom_file()
+        peer.store(file)
+        peer.wait_for(file.study, ("Create", "Current"))
+        there = {
+            "study_instance_uid": file.study,
+            "series_instance_uid": file.series,
+            "sop_instance_uid": file.sop,
+        }
+
+        async def scenario() -> None:
+            async with httpx.AsyncClient(base_url=f"{peer.dicomweb}/", auth=peer.http.auth) as client:
+                assert file.sop in await read_metadata(client, **there)
+                for name in there:
+                    with pytest.raises(InstanceGoneError):
+                        await read_metadata(client, **{**there, name: new_uid()})
+                assert await study_instances(client, new_uid()) == frozenset()
+                assert await gives_another(client, create(1, file.study, new_uid()))
+
+        asyncio.run(scenario())
 
     def test_metadata_of_what_is_not_there(self, peer: Peer) -> None:
         url = f"{peer.dicomweb}/studies/{new_uid()}/series/{new_uid()}/instances/{new_uid()}/metadata"

@@ -85,12 +85,16 @@ def test_tls_files_that_cannot_be_used_are_a_configuration_error() -> None:
         peer_client(PeerSettings(url="https://fhir.example.org", ca_file="/no/such/file.pem"))
 
 
-def metadata(answer: Callable[[httpx.Request], httpx.Response]) -> str:
+def metadata(answer: Callable[[httpx.Request], httpx.Response], settings: str = "DICOMCAST_SOURCES__MAIN") -> str:
     async def scenario() -> str:
         transport = httpx.MockTransport(answer)
         async with httpx.AsyncClient(transport=transport, base_url="https://dicom.example.org/v2/") as client:
             return await read_metadata(
-                client, study_instance_uid="1.1", series_instance_uid="1.2", sop_instance_uid="1.3"
+                client,
+                study_instance_uid="1.1",
+                series_instance_uid="1.2",
+                sop_instance_uid="1.3",
+                settings=settings,
             )
 
     return asyncio.run(scenario())
@@ -105,10 +109,34 @@ def test_metadata_of_one_instance() -> None:
     assert metadata(answer) == '{"00080060":{"vr":"CS","Value":["CT"]}}'
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_an_instance_that_is_gone(status: int) -> None:
+def root_answers(wado: int, search: int) -> Callable[[httpx.Request], httpx.Response]:
+    """A server that answers WADO-RS with one status and a search with another."""
+    return lambda request: httpx.Response(search if request.url.path == "/v2/studies" else wado)
+
+
+@pytest.mark.parametrize(("wado", "search"), [(404, 200), (404, 204), (404, 501), (410, 410)])
+def test_an_instance_that_is_gone(wado: int, search: int) -> None:
     with pytest.raises(InstanceGoneError):
-        metadata(lambda _: httpx.Response(status))
+        metadata(root_answers(wado, search))
+
+
+def test_a_server_that_comes_back_between_has_lost_no_instance() -> None:
+    answers = iter([httpx.Response(404), httpx.Response(204), httpx.Response(200, json=[{"00080060": {"vr": "CS"}}])])
+    assert "00080060" in metadata(lambda _: next(answers))
+
+
+@pytest.mark.parametrize("search", [301, 401, 403, 404, 503])
+def test_a_server_that_is_not_there_has_lost_no_instance(search: int) -> None:
+    """A proxy without its server and a wrong URL answer 404 to everything."""
+    with pytest.raises(DicomWebError, match=str(search)) as raised:
+        metadata(root_answers(404, search))
+    assert not isinstance(raised.value, InstanceGoneError)
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "X__AUTH__"), (403, "X__AUTH__"), (302, "X__DICOMWEB_URL")])
+def test_a_refusal_names_the_setting(status: int, said: str) -> None:
+    with pytest.raises(DicomWebError, match=said):
+        metadata(lambda _: httpx.Response(status, headers={"Location": "/"}), settings="X")
 
 
 @pytest.mark.parametrize(

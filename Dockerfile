@@ -15,6 +15,8 @@ RUN python -m venv /opt/dicomcast \
 FROM python:3.11-slim
 COPY --from=build /opt/dicomcast /opt/dicomcast
 ENV PATH=/opt/dicomcast/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DICOMCAST_HTTP__LISTEN=0.0.0.0:9580
+LABEL org.opencontainers.image.title="dicomcast" org.opencontainers.image.licenses="Apache-2.0"
+# Probes and metrics. No HEALTHCHECK: only the two `run` commands have them (docker-compose.yml and deploy/kubernetes ask).
 EXPOSE 9580
 # By number, so that Kubernetes can see that it is not root.
 USER 10001:10001

@@ -31,9 +31,10 @@ def test_a_rule_is_over_metrics_that_exist_and_says_what_to_do(rule: dict[str, A
     assert len(rule["annotations"]["action"]) > 40
 
 
-def test_promtool_accepts_the_rules_and_their_tests() -> None:
+def test_promtool_accepts_the_configuration_the_rules_and_their_tests() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: package prometheus); not needed to work on dicomcast")
-    done = subprocess.run([promtool, "test", "rules", "alerts_test.yml"], cwd=FOLDER, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+        done = subprocess.run([promtool, *arguments], cwd=FOLDER, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr

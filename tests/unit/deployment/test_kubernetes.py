@@ -55,6 +55,7 @@ def test_both_processes_take_the_settings() -> None:
 def test_pods_are_not_root_and_write_nowhere(workload: dict[str, Any]) -> None:
     pod = _pod(workload)
     assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
     (container,) = pod["containers"]
     assert container["securityContext"] == {

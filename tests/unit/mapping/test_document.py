@@ -91,8 +91,8 @@ def test_the_example_is_what_the_command_prints(tmp_path: Path, monkeypatch: pyt
     data_set, patient, study, report = EXAMPLE
     file = tmp_path / "study.json"
     file.write_text(json.dumps(data_set), encoding="utf-8")
-    command = re.search(r"^    dicomcast-consumer (map .*) study\.json$", DOCUMENT, re.MULTILINE)
-    setting = re.search(r"^    export (\w+)=(\S+)$", DOCUMENT, re.MULTILINE)
+    command = re.search(r"^dicomcast-consumer (map .*) study\.json$", DOCUMENT, re.MULTILINE)
+    setting = re.search(r"^export (\w+)=(\S+)$", DOCUMENT, re.MULTILINE)
     assert command is not None
     assert setting is not None
     monkeypatch.setenv(setting[1], setting[2])

@@ -6,6 +6,7 @@ An event without its metadata (too large for a record, or unreadable when it was
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
@@ -28,6 +29,9 @@ from .neighbours import gives_another
 from .record import Record
 
 __all__ = ["EventReader", "FeedSource"]
+
+_SHOWN: Final = 100
+"""Characters of an event's value that a text repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +105,10 @@ class EventReader:
     def _feed(self, record: Record, event: DicomChangeEvent) -> FeedSource:
         source = self._feeds.get(event.feed)
         if source is None:
+            feed = event.feed[:_SHOWN]
             raise BrokenContractError(
-                f"{_place(record)} is of the feed {event.feed!r}, which is not configured: set "
-                f"DICOMCAST_SOURCES__{event.feed.upper()}__DICOMWEB_URL and restart"
+                f"{_place(record)} is of the feed {feed!r}, which is not configured: set "
+                f"DICOMCAST_SOURCES__{feed.upper()}__DICOMWEB_URL and restart"
             )
         return source
 
@@ -112,8 +117,9 @@ class EventReader:
             return True
         if event.partition_name in source.ignored_partitions:
             return False
+        partition = (event.partition_name or "")[:_SHOWN]
         raise BrokenContractError(
-            f"{_place(record)} is of the data partition {event.partition_name!r}, and the feed {event.feed!r} is for "
+            f"{_place(record)} is of the data partition {partition!r}, and the feed {event.feed!r} is for "
             f"{source.profile.partition or 'Microsoft.Default'!r}: add it to its ignored_partitions "
             f"(DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS), or give it a consumer of its own"
         )

@@ -4,13 +4,13 @@
     0x00 + 4 bytes schema id, big-endian + Avro          Confluent wire format: the id is resolved by a Schema Registry
 
 `decode` takes either. The writer's schema is always known exactly before a byte of Avro is read: from the released
-schemas in this package, or from the registry.
+schemas in this package, or from the registry (writer_schema says which of those it takes).
 """
 
 import io
 import json
 from collections.abc import Callable
-from functools import cache
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from .errors import MalformedRecordError, UnknownSchemaError
 from .event import Action, DicomChangeEvent, State
+from .writer_schema import writer_schema
 
 __all__ = ["FINGERPRINT", "SCHEMA_JSON", "SchemaById", "decode", "encode"]
 
@@ -96,26 +97,57 @@ def decode(value: bytes | None, *, schema_by_id: SchemaById | None = None) -> Di
             schema_json = schema_by_id(schema_id)
         except LookupError:
             raise UnknownSchemaError(f"id {schema_id} (the Schema Registry does not know it)") from None
-        return _decode_avro(value[5:], _parse(schema_json))
+        return _decode_avro(value[5:], writer_schema(schema_json))
     raise MalformedRecordError(f"a value of {len(value)} bytes starts with neither 0xC301 nor 0x00")
 
 
-@cache
-def _parse(schema_json: str) -> Any:
-    return fastavro.parse_schema(json.loads(schema_json))
-
-
 def _decode_avro(avro: bytes, writer: Any) -> DicomChangeEvent:
+    """Read as it was written, then taken by name.
+
+    Not by fastavro's own resolution: what that skips it does not hold against the end of the bytes, so that an array
+    of 2^60 doubles is passed over one by one.
+    """
     source = io.BytesIO(avro)
     try:
-        fields: Any = fastavro.schemaless_reader(source, writer, _SCHEMA)
+        written: Any = fastavro.schemaless_reader(source, writer, None)
     except Exception as error:  # fastavro raises whatever the damaged bytes lead it into, IndexError to MemoryError
         raise MalformedRecordError(f"not Avro of DicomChangeEvent: {type(error).__name__}") from error
     if source.tell() != len(avro):
         raise MalformedRecordError(f"{len(avro) - source.tell()} bytes after the end of the event")
+    fields = {**_DEFAULTS, **written}
+    for name, kinds in _KINDS.items():
+        if name not in fields:
+            raise MalformedRecordError(f"its schema has no {name}")
+        if type(fields[name]) not in kinds:
+            raise MalformedRecordError(f"{name} is a {type(fields[name]).__name__}")
+    if fields["timestamp"].tzinfo is None:
+        raise MalformedRecordError("timestamp has no zone")
     return DicomChangeEvent(
-        **{name: fields[name] for name in _PLAIN}, action=Action(fields["action"]), state=State(fields["state"])
+        **{name: fields[name] for name in _PLAIN},
+        action=_ACTIONS.get(fields["action"], Action.UNKNOWN),
+        state=_STATES.get(fields["state"], State.UNKNOWN),
     )
 
 
+_ACTIONS: Final = {action.value: action for action in Action}
+_STATES: Final = {state.value: state for state in State}
+_TEXT: Final = (str,)
+_OPTIONAL: Final = (str, type(None))
+_KINDS: Final = {
+    "feed": _TEXT,
+    "sequence": (int,),
+    "partition_name": _OPTIONAL,
+    "study_instance_uid": _TEXT,
+    "series_instance_uid": _TEXT,
+    "sop_instance_uid": _TEXT,
+    "action": _TEXT,
+    "state": _TEXT,
+    "timestamp": (datetime,),
+    "file_path": _OPTIONAL,
+    "metadata": _OPTIONAL,
+}
+"""What each field must be: a logical type of the writer's schema may make something else of a long or a string."""
+_DEFAULTS: Final = {
+    field["name"]: field["default"] for field in json.loads(SCHEMA_JSON)["fields"] if "default" in field
+}
 _PLAIN: Final = tuple(n for n in DicomChangeEvent.__dataclass_fields__ if n not in ("action", "state"))

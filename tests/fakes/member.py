@@ -20,6 +20,7 @@ from dicomcast_consumer.rejection_guard import RejectionGuard
 from dicomcast_consumer.worker import Limits, Worker
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.peer_settings import AuthSettings, PeerSettings
+from dicomcast_schemas import SchemaById
 
 from tests.fakes.events import FEED
 from tests.fakes.kafka_source import FakeSource
@@ -77,6 +78,7 @@ async def running_member(
     timeout_s: float = 60.0,
     auth: AuthSettings | None = None,
     dicom_auth: AuthSettings | None = None,
+    schema_by_id: SchemaById | None = None,
 ) -> AsyncIterator[Member]:
     """Runs a member for the block, then drains it; an error that ended it is raised at the end."""
     metrics = ConsumerMetrics()
@@ -89,7 +91,7 @@ async def running_member(
         profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
         feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
         applier = StudyApplier(
-            events=EventReader(feeds=feeds, options=options, schema_by_id=None),
+            events=EventReader(feeds=feeds, options=options, schema_by_id=schema_by_id),
             fhir=FhirReader(FhirClient(fhir), options),
             letters=Outbox(sink=source, answer=source.worker.letter_answer, group="g", least_wait_s=0.01),
             gate=Gate(Breaker(least_s=0.01, most_s=0.05), RejectionGuard()),

@@ -361,4 +361,11 @@ MUTATIONS = (
         new="if stuck else 0",
         tests=[f"{_SOURCE}::test_an_outage_is_never_taken_for_one_bad_instance"],
     ),
+    Mutation(
+        name="a field of another type than the contract's is passed on",
+        file="schemas/dicomcast_schemas/codec.py",
+        old="if type(fields[name]) not in kinds:",
+        new="if False:",
+        tests=["tests/unit/test_hostile_avro.py::test_a_field_of_another_type_is_never_passed_on"],
+    ),
 )

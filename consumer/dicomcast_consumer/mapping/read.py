@@ -134,8 +134,11 @@ _READINGS: Final = Readings[_Shared]()
 
 
 def _today(timestamp: datetime) -> date:
-    """When the event was, anywhere on earth. Input of `map` that has no time of its own is of 1970: any day then."""
-    return date.max if timestamp.year <= 1970 else (timestamp + timedelta(hours=14)).date()
+    """When the event was, anywhere on earth. Input of `map` that has no time of its own is of 1970: any day then.
+
+    Of the last year that there is: any day as well, for no later one can be written.
+    """
+    return (timestamp + timedelta(hours=14)).date() if 1970 < timestamp.year < date.max.year else date.max
 
 
 def _read_shared(

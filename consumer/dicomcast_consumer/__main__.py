@@ -16,6 +16,7 @@ from dicomcast_runtime.settings import load_settings
 from . import dlq_command, replay_command
 from .command_settings import ConfigFile
 from .config import ConsumerSettings
+from .doctor.command import doctor
 from .map_arguments import map_files
 from .status_command import status
 from .verify_arguments import verify
@@ -76,6 +77,7 @@ def run(config: ConfigFile = None, print_config: PrintConfig = False) -> None:
     asyncio.run(run_consumer(settings))
 
 
+app.command("doctor")(doctor)
 app.command("map")(map_files)
 app.add_typer(replay_command.app, name="replay")
 app.add_typer(dlq_command.app, name="dlq")

@@ -27,6 +27,11 @@ _JSON: Final = "application/fhir+json"
 _HEADERS: Final = {"Accept": _JSON, "Cache-Control": "no-cache"}
 """HAPI answers a search from a cache of a minute unless it is told not to: a verdict must not come from there."""
 _TRANSIENT: Final = frozenset({408, 425, 429})
+_OF_THE_URL: Final = "check DICOMCAST_FHIR__URL (the base, as in https://fhir.example.org/fhir) and the permissions"
+_WAY_OUT: Final = {
+    401: "it does not know us: check DICOMCAST_FHIR__AUTH__*",
+    403: "it knows us and does not allow it: give the account of DICOMCAST_FHIR__AUTH__* the right to read and write",
+}
 _MAX_PAGES: Final = 50
 _WITH_DECIMALS: Final = frozenset({"Observation"})
 """Types whose decimals are read digit by digit, so that a write gives back what others wrote there."""
@@ -158,7 +163,7 @@ class FhirClient:
             raise ConflictError(text)
         if status in (400, 413, 422):
             raise RejectedError("fhir", f"fhir.{status}", text, http_status=status)
-        raise SystemicError(f"{text} to {response.request.method}: check DICOMCAST_FHIR__URL and the permissions")
+        raise SystemicError(f"{text} to {response.request.method}: {_WAY_OUT.get(status, _OF_THE_URL)}")
 
     def _next(self, page: Resource) -> str | None:
         links = page.get("link")

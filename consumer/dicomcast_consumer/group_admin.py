@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
+from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .kafka_errors import property_error, stop_error
+from .kafka_errors import stop_error
 
 __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
 

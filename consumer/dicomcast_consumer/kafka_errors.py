@@ -1,12 +1,12 @@
-"""What a Kafka error means to a person at the command line."""
+"""What a Kafka error means to a person."""
 
 from collections.abc import Iterable
 
 from confluent_kafka import KafkaError
-from dicomcast_runtime.errors import ConfigurationError, DependencyError, StopError
+from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_refusal import refusal
 
-__all__ = ["property_error", "stop_error"]
+__all__ = ["offset_gone", "stop_error"]
 
 
 def stop_error(
@@ -22,6 +22,9 @@ def stop_error(
     )
 
 
-def property_error(error: KafkaError) -> ConfigurationError:
-    """The error to end with when librdkafka refuses a property; its text names the property."""
-    return ConfigurationError(f"DICOMCAST_KAFKA__*: {error.str()}")
+def offset_gone(topic: str, partition: int | None) -> BrokenContractError:
+    """The error to end with when the group's offset is outside the log."""
+    return BrokenContractError(
+        f"the group's offset in {topic}[{partition}] is not in the topic any more (retention passed it, or the topic "
+        "was made anew). Nothing was skipped: decide with `dicomcast-consumer replay plan`"
+    )

@@ -11,6 +11,7 @@ from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_schemas.topic import PARTITIONER
 
+from .capability import Capability, capability_of, require_capability
 from .config import ConsumerSettings
 from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 from .fhir_client import FhirClient
@@ -18,7 +19,7 @@ from .group_admin import OF_CONSUMERS
 from .mapping_options import MappingOptions
 from .reader import FeedSource
 
-__all__ = ["feed_source", "letter_producer_config", "wait_for_fhir"]
+__all__ = ["bare_patient_ids", "feed_source", "letter_producer_config", "read_capability", "wait_for_fhir"]
 
 log = structlog.get_logger("dicomcast.consumer")
 
@@ -27,9 +28,7 @@ async def wait_for_fhir(fhir: FhirClient, options: MappingOptions) -> None:
     """Returns once the FHIR server has answered with what is needed. Raises ConfigurationError when it lacks it."""
     for attempt in range(1_000_000):
         try:
-            _check_capability(await fhir.capability(), options)
-        except (SystemicError, ConflictError, RejectedError) as error:
-            raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
+            require_capability(await read_capability(fhir), options)
         except RetryableError as error:
             if attempt in (0, 10):
                 log.warning("fhir_server.waiting", reason=str(error))
@@ -38,21 +37,20 @@ async def wait_for_fhir(fhir: FhirClient, options: MappingOptions) -> None:
         return
 
 
-def _check_capability(statement: dict[str, Any], options: MappingOptions) -> None:
-    version = str(statement.get("fhirVersion", ""))
-    if not version.startswith("4.0."):
-        raise ConfigurationError(
-            f"DICOMCAST_FHIR__URL: the server speaks FHIR {version or 'of no stated version'}, R4 (4.0.1) is needed"
-        )
-    codes = {i.get("code") for rest in statement.get("rest", []) for i in rest.get("interaction", [])}
-    if "transaction" not in codes:
-        raise ConfigurationError("DICOMCAST_FHIR__URL: the server's CapabilityStatement has no transaction interaction")
-    types = {resource.get("type") for rest in statement.get("rest", []) for resource in rest.get("resource", [])}
-    if options.observations == "dose" and "Observation" not in types:
-        raise ConfigurationError(
-            "DICOMCAST_FHIR__URL: the server's CapabilityStatement has no Observation, which "
-            "DICOMCAST_MAPPING__OBSERVATIONS=dose needs"
-        )
+async def read_capability(fhir: FhirClient) -> Capability:
+    """What the server says of itself. Raises ConfigurationError when it refuses to say, RetryableError when away."""
+    try:
+        return capability_of(await fhir.capability())
+    except SystemicError as error:
+        raise ConfigurationError(f"{error}; asked for its CapabilityStatement") from None
+    except (ConflictError, RejectedError) as error:
+        raise ConfigurationError(f"{error}; asked for its CapabilityStatement: check DICOMCAST_FHIR__URL") from None
+
+
+def bare_patient_ids(settings: ConsumerSettings) -> list[str]:
+    """The feeds whose PatientIDs have no system."""
+    bare = [name for name, source in settings.sources.items() if not source.patient_system]
+    return [] if settings.mapping.patient.system else sorted(bare)
 
 
 def feed_source(settings: ConsumerSettings, name: str) -> FeedSource:

@@ -11,13 +11,14 @@ import httpx
 import orjson
 from dicomcast_runtime.dicomweb_client import DicomWebError, require_root
 
-__all__ = ["Place", "study_instances", "study_uids"]
+__all__ = ["Place", "search_status", "study_instances", "study_uids"]
 
 Place = tuple[str, str]
 """Series Instance UID and SOP Instance UID."""
 
 _PAGE: Final = 200
 """The most that Microsoft's server takes as `limit`."""
+_NOWHERE: Final = "2.25.0"
 _STUDY: Final = "0020000D"
 _SERIES: Final = "0020000E"
 _SOP: Final = "00080018"
@@ -58,10 +59,26 @@ async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) ->
         offset += len(found)
 
 
+async def search_status(client: httpx.AsyncClient) -> int:
+    """The HTTP status of a search for studies; below 400 the root is one. Raises what httpx raises.
+
+    It asks for a study that nobody has, so that no patient's value is sent; where a server answers 404 to that, as some
+    do when nothing matches, for any one.
+    """
+    status = (await _get(client, "studies", {_STUDY: _NOWHERE, "limit": "1"})).status_code
+    if status == httpx.codes.NOT_FOUND:
+        status = (await _get(client, "studies", {"limit": "1"})).status_code
+    return status
+
+
+async def _get(client: httpx.AsyncClient, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+    return await client.get(path, params=parameters, headers={"Accept": "application/dicom+json"})
+
+
 async def _page(client: httpx.AsyncClient, path: str, query: Mapping[str, str], offset: int) -> list[dict[str, Any]]:
     parameters = {**query, "limit": str(_PAGE), "offset": str(offset)}
     try:
-        response = await client.get(path, params=parameters, headers={"Accept": "application/dicom+json"})
+        response = await _get(client, path, parameters)
     except httpx.TransportError as error:
         raise DicomWebError(f"QIDO-RS: {type(error).__name__}") from error
     status = response.status_code

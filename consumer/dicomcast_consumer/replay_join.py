@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from dicomcast_runtime.errors import ConfigurationError, DependencyError
+from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .kafka_errors import property_error, stop_error
+from .kafka_errors import stop_error
 
 __all__ = ["OnlyMember"]
 

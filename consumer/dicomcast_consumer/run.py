@@ -11,6 +11,7 @@ import structlog
 from dicomcast_runtime.health import LoopBeat
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.http_port import HttpPort, routes_of
+from dicomcast_runtime.kafka_look import KafkaLook
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_schemas.topic import dead_letter_topic
 
@@ -25,7 +26,7 @@ from .handover import HandedOver
 from .member_health import MemberHealth
 from .metrics import ConsumerMetrics
 from .outbox import Outbox
-from .parts import feed_source, letter_producer_config, wait_for_fhir
+from .parts import bare_patient_ids, feed_source, letter_producer_config, wait_for_fhir
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
 from .room import Bounds
@@ -40,6 +41,8 @@ log = structlog.get_logger("dicomcast.consumer")
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _CLOSE_S: Final = 15.0
+_KAFKA_S: Final = 5.0
+"""How long a look at the topics waits for an answer before it is made again."""
 _DEFAULT_MAX_POLL_S: Final = 300.0
 
 
@@ -65,7 +68,8 @@ async def run_consumer(settings: ConsumerSettings) -> None:
 async def _run(settings: ConsumerSettings) -> None:
     topic, group = settings.topic.name, settings.consumer.group
     if settings.consumer.check_topics:
-        await _in_thread(lambda: check_topics(settings.kafka.client(), topic=topic, group=group))
+        look = KafkaLook(settings.kafka, timeout_s=_KAFKA_S)
+        await _in_thread(lambda: check_topics(look, topic=topic, group=group))
     warn_of_bare_patient_ids(settings)
     metrics = ConsumerMetrics()
     async with contextlib.AsyncExitStack() as stack:
@@ -82,9 +86,9 @@ async def _run(settings: ConsumerSettings) -> None:
 
 def warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:
     """Says once which feeds' PatientIDs have no system."""
-    bare = [name for name, source in settings.sources.items() if not source.patient_system]
-    if bare and not settings.mapping.patient.system:
-        log.warning("patient_system.missing", feeds=sorted(bare))
+    bare = bare_patient_ids(settings)
+    if bare:
+        log.warning("patient_system.missing", feeds=bare)
 
 
 async def _run_member(

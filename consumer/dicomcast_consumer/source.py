@@ -17,11 +17,12 @@ from typing import Any, Final, TypeVar
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
-from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, refusal
+from dicomcast_runtime.kafka_refusal import MOVING, UNKNOWN_CLIENT, refusal
 from dicomcast_runtime.logs import raised_at
 
 from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
+from .kafka_errors import offset_gone
 from .kafka_record import record_of
 from .member_state import KafkaStats, kafka_stats
 from .record import Record
@@ -36,17 +37,6 @@ T = TypeVar("T")
 _POLL_S: Final = 0.02
 _FETCH: Final = 500
 _ASK_S: Final = 30.0
-_MOVING: Final = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-    KafkaError._ALL_BROKERS_DOWN,
-)
 
 
 @dataclass(slots=True)
@@ -280,10 +270,7 @@ class Source:
 
     def _check(self, error: KafkaError, partition: int | None) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise BrokenContractError(
-                f"the group's offset in {self._topic}[{partition}] is not in the topic any more (retention passed it, "
-                "or the topic was made anew). Nothing was skipped: decide with `dicomcast-consumer replay plan`"
-            )
+            raise offset_gone(self._topic, partition)
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise BrokenContractError(f"the topic {self._topic} does not exist: `dicomcast-producer topics apply`")
         if error.fatal() or error.code() in (
@@ -333,6 +320,6 @@ def _asked(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _MOVING or time.monotonic() > until_s:
+            if error.args[0].code() not in MOVING or time.monotonic() > until_s:
                 raise
             time.sleep(0.2)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import DependencyError, StopError
+from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .kafka_errors import property_error, stop_error
+from .kafka_errors import stop_error
 from .kafka_record import record_of
 from .record import Record
 

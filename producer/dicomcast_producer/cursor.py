@@ -15,13 +15,13 @@ import orjson
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
 from dicomcast_schemas.topic import cursor_topic
 
-from .client_errors import ClientErrors
 from .errors import RetryableError
 from .position import LastEntry, Position
 

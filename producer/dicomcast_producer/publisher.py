@@ -14,12 +14,12 @@ from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
-from dicomcast_runtime.kafka_refusal import refusal
+from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for
 
-from .client_errors import ClientErrors
 from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
 from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
@@ -159,7 +159,7 @@ class KafkaPublisher:
         try:
             return Producer(self._errors.config(self._config))
         except KafkaException as error:
-            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
+            raise property_error(error.args[0]) from None
 
     def _fenced_producer(self) -> Producer:
         assert self._producer is not None, "fence() comes first"

@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import text_headers
 
-from .client_errors import ClientErrors
 from .errors import RetryableError
 from .record import Record
 

@@ -18,12 +18,12 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
+from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
-from dicomcast_runtime.kafka_refusal import refusal
+from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
 
-from .client_errors import ClientErrors
 from .errors import RetryableError
 from .record import BATCH_OVERHEAD_BYTES
 
@@ -188,7 +188,7 @@ class Topics:
         try:
             return AdminClient(self._errors.config(self._kafka.client()))
         except KafkaException as error:
-            raise ConfigurationError(f"DICOMCAST_KAFKA__*: {error.args[0].str()}") from None
+            raise property_error(error.args[0]) from None
 
     def _result(self, future: "Future[Any]", operation: str, topic: str, *, absent_is_none: bool = False) -> Any:
         """`operation` is Kafka's name of it, and of the right it takes on the topic."""

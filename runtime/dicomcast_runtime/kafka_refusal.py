@@ -7,7 +7,20 @@ from confluent_kafka import KafkaError
 
 from .errors import ConfigurationError
 
-__all__ = ["UNKNOWN_CLIENT", "refusal"]
+__all__ = ["MOVING", "UNKNOWN_CLIENT", "not_allowed", "property_error", "refusal"]
+
+MOVING: Final = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
+)
+"""Codes of a leader or coordinator that is being made or moved: the same request is soon answered."""
 
 UNKNOWN_CLIENT: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
 """Codes of a client that is not let in: credentials or certificates are wrong, or the broker's are not trusted."""
@@ -33,17 +46,26 @@ def refusal(
     }
     for error in errors:
         if error.code() in rights:
-            needed = rights[error.code()] or "more rights"
-            return ConfigurationError(
-                f"{doing}: Kafka does not allow it ({error.name()}): the user of DICOMCAST_KAFKA__* needs {needed}; "
-                "docs/security.md has the ACLs of each role"
-            )
+            return not_allowed(f"{doing}: Kafka does not allow it ({error.name()})", rights[error.code()])
         if error.code() in UNKNOWN_CLIENT or _is_alert(error):
             check = "user, password, mechanism" if error.code() in _SASL else _TLS
             return ConfigurationError(
                 f"{doing}: Kafka refuses this client ({error.name()}: {error.str()}): check DICOMCAST_KAFKA__*: {check}"
             )
     return None
+
+
+def not_allowed(what: str, needed: str) -> ConfigurationError:
+    """The error to end with when the user lacks a right; `needed` names it, such as Read on topic dicom.changes.v1."""
+    return ConfigurationError(
+        f"{what}: the user of DICOMCAST_KAFKA__* needs {needed or 'more rights'}; "
+        "docs/security.md has the ACLs of each role"
+    )
+
+
+def property_error(error: KafkaError) -> ConfigurationError:
+    """The error to end with when librdkafka refuses a property; its text names the property."""
+    return ConfigurationError(f"DICOMCAST_KAFKA__*: {error.str()}")
 
 
 def _is_alert(error: KafkaError) -> bool:

@@ -1,5 +1,6 @@
 """Schema Registry: registering our schema, reading that of an id. Blocking calls: never in an event loop."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +10,23 @@ from .errors import BrokenContractError, ConfigurationError, DependencyError
 from .kafka_settings import RegistrySettings
 from .registry_cache import RegistryCache
 
-__all__ = ["COMPATIBILITY", "SchemaRegistry"]
+__all__ = ["COMPATIBILITY", "SchemaRegistry", "Subject"]
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 """Every release reads the records of every other: what readers are promised, and what the registry is told to hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What the registry has of a topic."""
+
+    name: str
+    schema_id: int | None
+    """Of this release's schema; None while it is not registered."""
+    level: str | None
+    """Compatibility level of the subject's own, None without one."""
+    refusal: str | None
+    """Why `id_for` would raise BrokenContractError; None when it would not."""
 
 
 class SchemaRegistry:
@@ -53,9 +67,9 @@ class SchemaRegistry:
         except SchemaRegistryError as error:
             if error.http_status_code in (404, 409, 422):
                 raise BrokenContractError(self._refusal(subject, schema, error.http_status_code)) from None
-            failure = f"the Schema Registry answered {error.http_status_code} for {subject}"
+            failure = self._failure(error, subject)
         except Exception as error:  # the client raises its HTTP library's errors as they are
-            failure = f"the Schema Registry cannot be reached: {type(error).__name__}"
+            failure = self._failure(error, subject)
         else:
             self._cache.keep(schema_id, schema_json, subject=subject)
             return schema_id
@@ -63,6 +77,27 @@ class SchemaRegistry:
         if known is None:
             raise DependencyError(failure)
         return known
+
+    def look(self, topic: str, schema_json: str) -> Subject:
+        """What the registry has under the topic's subject. Registers nothing, and keeps nothing.
+
+        Raises ConfigurationError when the registry refuses us, DependencyError when it cannot be reached.
+        """
+        subject, schema = f"{topic}-value", Schema(schema_json, "AVRO")
+        try:
+            level = self._level(subject)
+            known = self._found_or_none(subject, schema)
+        except SchemaRegistryError as error:
+            kind = ConfigurationError if error.http_status_code in (401, 403) else DependencyError
+            raise kind(self._failure(error, subject)) from None
+        except Exception as error:  # the client raises its HTTP library's errors as they are
+            raise DependencyError(self._failure(error, subject)) from None
+        refusal = None
+        if known is None and self._conflicting(subject, schema):
+            refusal = self._refusal(subject, schema, 409)
+        elif known is None and not self._settings.auto_register:
+            refusal = self._refusal(subject, schema, 404)
+        return Subject(name=subject, schema_id=known, level=level, refusal=refusal)
 
     def schema_by_id(self, schema_id: int) -> str:
         """The writer's schema of an id; kept once read, so a registry outage does not stop what was seen before.
@@ -93,6 +128,23 @@ class SchemaRegistry:
 
     def _found(self, subject: str, schema: Schema) -> int:
         return int(self._client.lookup_schema(subject, schema).schema_id)  # type: ignore[arg-type]  # it has an id
+
+    def _found_or_none(self, subject: str, schema: Schema) -> int | None:
+        try:
+            return self._found(subject, schema)
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404:  # neither the subject nor the schema in it
+                return None
+            raise
+
+    def _failure(self, error: Exception, subject: str) -> str:
+        status = error.http_status_code if isinstance(error, SchemaRegistryError) else None
+        if status in (401, 403):
+            return f"the Schema Registry answered {status} for {subject}: check DICOMCAST_REGISTRY__USER_INFO"
+        check = "check DICOMCAST_REGISTRY__URL, and whether it is up"
+        if status is not None and status > 0:
+            return f"the Schema Registry answered {status} for {subject}: {check}"
+        return f"the Schema Registry cannot be reached: {type(error).__name__}: {check}"
 
     def _level(self, subject: str) -> str | None:
         try:

@@ -44,7 +44,8 @@ def test_every_event_header_is_in_the_contract() -> None:
 
 
 def test_every_dead_letter_code_is_in_the_readme() -> None:
-    sources = (ROOT / "consumer" / "dicomcast_consumer").rglob("*.py")
+    consumer = ROOT / "consumer" / "dicomcast_consumer"
+    sources = [path for path in consumer.rglob("*.py") if path.parent.name != "doctor"]  # its checks have such names
     found = {c for path in sources for c in re.findall(r'"((?:decode|map|fhir|source)\.[a-z_]+)"', path.read_text())}
     assert len(found) > 10
     assert [code for code in sorted(found) if f"`{code}`" not in README] == []

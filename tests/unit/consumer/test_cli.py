@@ -146,7 +146,19 @@ def test_every_command_and_option_is_documented() -> None:
     text = DOCS.read_text(encoding="utf-8")
     found = list(commands())
     assert {name for name, _ in found} == {
-        *("run", "map", "status", "verify", "web", "replay plan", "replay apply", "dlq list", "dlq show", "dlq replay")
+        *(
+            "doctor",
+            "run",
+            "map",
+            "status",
+            "verify",
+            "web",
+            "replay plan",
+            "replay apply",
+            "dlq list",
+            "dlq show",
+            "dlq replay",
+        )
     }
     for name, command in found:
         section = re.search(rf"^#+ `{name}.*?(?=^#+ `|\Z)", text, re.MULTILINE | re.DOTALL)

@@ -19,9 +19,7 @@ from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
 from dicomcast_schemas import SCHEMA_JSON
 
-from .bridge import Bridge, FeedIdentity, Reader
-from .by_sequence import SequenceReader
-from .by_time import TimeReader
+from .bridge import Bridge, FeedIdentity
 from .change_feed import ChangeFeed
 from .config import FeedSettings, ProducerSettings
 from .cursor import CursorReader
@@ -30,6 +28,7 @@ from .errors import RetryableError
 from .metrics import ProducerMetrics
 from .position import Position
 from .publisher import KafkaPublisher
+from .readers import reader_at
 from .topic_check import TopicCheck
 from .topics import Change, Topics, changes, wanted_topics
 
@@ -89,6 +88,25 @@ def run(
     asyncio.run(_run(settings, exit_when_idle=exit_when_idle))
 
 
+@app.command()
+def doctor(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object at the end instead of the lines.")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Check everything that `run` needs, one line for each check, with what to do about each that fails.
+
+    Kafka, the topics, what this user may do there, the cursor, the Schema Registry, the DICOM server and its change
+    feed, and how far their clocks are off. It only reads, fences no producer, and prints no secret. A check that needs
+    one that failed is skipped. Ends with 0 when none failed, warnings or not, else with the code of the first that did:
+    the one that `run` ends with for it, or 69 for a server that `run` would wait for.
+    """
+    from .doctor import run_producer_doctor
+
+    run_producer_doctor(config=config, json=json)
+
+
 @cursor_app.command("show")
 def cursor_show(config: ConfigFile = None) -> None:
     """Print the cursor, the feed's latest sequence and the lag."""
@@ -141,7 +159,7 @@ async def _run(settings: ProducerSettings, *, exit_when_idle: bool) -> None:
     feed = ChangeFeed(settings.feed, metrics)
     bridge = Bridge(
         feed=FeedIdentity.of(settings.feed),
-        reader_at=_reader_at(feed, settings.feed),
+        reader_at=reader_at(feed, settings.feed),
         publisher=_publisher(settings, metrics, schema_id=_schema_id(settings)),
         cursors=CursorReader(settings.kafka, settings.topic.name),
         topic=_topic_check(settings),
@@ -179,7 +197,7 @@ async def _with_cursor_commands(settings: ProducerSettings, do: Callable[[Cursor
     commands = CursorCommands(
         settings=settings.feed,
         feed=feed,
-        reader=_reader_at(feed, settings.feed)(Position(sequence=0)),
+        reader=reader_at(feed, settings.feed)(Position(sequence=0)),
         publisher=_publisher(settings, metrics, schema_id=None),
         cursors=CursorReader(settings.kafka, settings.topic.name),
         topic=_topic_check(settings),
@@ -189,11 +207,6 @@ async def _with_cursor_commands(settings: ProducerSettings, do: Callable[[Cursor
         return await do(commands)
     finally:
         await feed.close()
-
-
-def _reader_at(feed: ChangeFeed, settings: FeedSettings) -> Callable[[Position], Reader]:
-    kind: type[SequenceReader] | type[TimeReader] = SequenceReader if settings.api_version == "v1" else TimeReader
-    return lambda position: kind(feed, settings, position)
 
 
 def _publisher(settings: ProducerSettings, metrics: ProducerMetrics, *, schema_id: int | None) -> KafkaPublisher:

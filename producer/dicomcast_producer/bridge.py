@@ -19,7 +19,7 @@ from .metrics import ProducerMetrics
 from .position import Idle, Page, Position
 from .topic_check import TopicState
 
-__all__ = ["Bridge", "FeedIdentity"]
+__all__ = ["Bridge", "FeedIdentity", "require_same"]
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -162,7 +162,7 @@ class Bridge:
             position = await self._ask_feed(lambda: reader.start_position(self._feed.start))
         else:
             position = cursor.position
-            _require_same(cursor.identity, identity)  # 3
+            require_same(cursor.identity, identity)  # 3
             await self._ask_feed(self._reader_at(position).check)
         claimed = Cursor(identity=identity, position=position, instance=self._instance)
         await self._publish((), claimed)
@@ -213,7 +213,7 @@ class Bridge:
         """The next page; every `identity_check_s` and after an outage only if feed and topic are still the same."""
         if time.monotonic() - self._checked_at >= self._settings.identity_check_s:
             await reader.check()
-            _require_same(identity, await self._identity())
+            require_same(identity, await self._identity())
             self._checked_at = time.monotonic()
         return await reader.next_page()
 
@@ -283,7 +283,8 @@ class Bridge:
             _log.info("feed.caught_up")
 
 
-def _require_same(cursors: Identity, ours: Identity) -> None:
+def require_same(cursors: Identity, ours: Identity) -> None:
+    """Raises BrokenContractError when the cursor belongs to another feed or topic."""
     differences = ours.differences(cursors)
     if differences:
         raise BrokenContractError(

@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
+from dicomcast_runtime.clocks import HttpClock
 from dicomcast_runtime.dicomweb_client import read_metadata
 from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.http_client import AnswerTooLargeError, peer_client, peer_refusal
@@ -75,6 +76,10 @@ class ChangeFeed:
     @property
     def name(self) -> str:
         return self._feed
+
+    def watched_by(self, clock: HttpClock) -> None:
+        """The clock looks at the change feed's answers from now on."""
+        clock.watch(self._client)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -71,7 +71,11 @@ class Change:
         head = [f"create with {self.topic.partitions} partitions"] if self.create else []
         if self.wrong_partitions is not None:
             head = [f"WRONG: {self.wrong_partitions} partitions, not {self.topic.partitions}; cannot be changed"]
-        return head + [
+        return head + self.config_lines()
+
+    def config_lines(self) -> list[str]:
+        """Of the properties alone."""
+        return [
             f"{name}={wanted}" + ("" if self.create else f" (is {now})") for name, (now, wanted) in self.config.items()
         ]
 

@@ -11,17 +11,20 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from dicomcast_consumer.__main__ import app as consumer_app
+from dicomcast_producer.__main__ import app as producer_app
 from dicomcast_sandbox.dicom import Basic
 from dicomcast_schemas import SCHEMA_JSON
+from dicomcast_schemas.topic import cursor_topic
 from typer.testing import CliRunner
 
-from tests.fakes.dicom_server import DicomServer
+from tests.fakes.dicom_server import DicomServer, dicom_server
 from tests.fakes.fhir_server import fhir_server
 from tests.fakes.processes import Line, eventually
 from tests.integration.consumer.test_letters_refused import configure
 from tests.services.peers import KafkaBroker
+from tests.unit.producer.feeds import fill
 
-APPS = {"consumer": consumer_app}
+APPS = {"consumer": consumer_app, "producer": producer_app}
 NOWHERE = "127.0.0.1:9"
 
 
@@ -183,3 +186,60 @@ def test_a_registry_is_looked_at_and_nothing_registered(line: Line, registry: st
     away = examined(line, "consumer", REGISTRY__URL=f"http://{NOWHERE}")
     assert (away.code, away.failed()) == (69, ["registry"])
     assert "DICOMCAST_REGISTRY__URL" in away.checks["registry"]
+
+
+def test_all_is_well_for_the_producer_before_and_while_it_has_published(line: Line, dicom: DicomServer) -> None:
+    before = examined(applied(line), "producer")
+    assert before.code == 0
+    assert before.odd() == ["transactions", "registry", "feed.page", "feed.identity", "feed.dicomweb"]
+    assert line.records(cursor_topic(line.topic)) == []
+    fill(dicom.store, range(1, 4))
+    with line.producer() as producer:
+        producer.wait_for("feed.caught_up")
+        during = examined(line, "producer")
+        assert (during.code, during.odd()) == (0, ["transactions", "registry"]), during.checks
+        assert during.checks["cursor"].endswith("at sequence 3")
+        fill(dicom.store, [4])
+        eventually(lambda: line.cursor() == 4, lambda: producer.text, producer)  # it was not fenced
+    with dicom_server() as rebuilt:
+        fill(rebuilt.store, range(1, 3))
+        other = examined(line, "producer", FEED__URL=rebuilt.base_url)
+    assert (other.code, other.failed()) == (78, ["cursor"])
+    assert "cursor set" in other.checks["cursor"]
+
+
+def test_kafka_is_down_for_the_producer(line: Line) -> None:
+    found = examined(line, "producer", KAFKA__BOOTSTRAP_SERVERS=NOWHERE)
+    assert (found.code, found.failed()) == (69, ["kafka"])
+    assert "correct DICOMCAST_KAFKA__BOOTSTRAP_SERVERS" in found.checks["kafka"]
+    assert found.checks["feed"].startswith("ok")
+
+
+def test_the_producers_topics_are_missing_or_of_another_shape(line: Line) -> None:
+    topic = f"t.{uuid.uuid4().hex[:12]}"
+    missing = examined(line, "producer", TOPIC__NAME=topic)
+    assert (missing.code, missing.failed()) == (78, ["topics"])
+    assert f"no topic {topic} and no topic {cursor_topic(topic)}" in missing.checks["topics"]
+    assert "topics apply" in missing.checks["topics"]
+    assert (
+        topic not in AdminClient({"log_level": 0, "bootstrap.servers": line.bootstrap}).list_topics(timeout=30).topics
+    )
+    small = examined(line, "producer", TOPIC__MAX_RECORD_BYTES="5000000")
+    assert (small.code, small.failed()) == (64, ["topics"])
+    counted = examined(line, "producer", TOPIC__PARTITIONS="9")
+    assert counted.code == 0
+    assert "set it to 4" in counted.checks["topics.settings"]
+    assert "topics apply` corrects it" in counted.checks["topics.settings"]
+
+
+def test_an_incompatible_schema_is_seen_before_the_producer_starts(line: Line, registry: str) -> None:
+    assert "can be registered" in examined(line, "producer", REGISTRY__URL=registry).checks["registry"]
+    assert f"{line.topic}-value" not in httpx.get(f"{registry}/subjects").json()
+    schema = json.loads(SCHEMA_JSON)
+    schema["fields"] = [one | {"type": "string"} if one["name"] == "sequence" else one for one in schema["fields"]]
+    url = f"{registry}/subjects/{line.topic}-value/versions"
+    httpx.post(url, json={"schema": json.dumps(schema)}).raise_for_status()
+    httpx.put(f"{registry}/config/{line.topic}-value", json={"compatibility": "FULL_TRANSITIVE"}).raise_for_status()
+    found = examined(line, "producer", REGISTRY__URL=registry)
+    assert (found.code, found.failed()) == (78, ["registry"])
+    assert "DICOMCAST_TOPIC__NAME" in found.checks["registry"]

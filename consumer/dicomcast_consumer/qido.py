@@ -11,7 +11,7 @@ import httpx
 import orjson
 from dicomcast_runtime.dicomweb_client import DicomWebError, require_root
 
-__all__ = ["Place", "search_status", "study_instances", "study_uids"]
+__all__ = ["Place", "search_status", "study_attributes", "study_instances", "study_uids"]
 
 Place = tuple[str, str]
 """Series Instance UID and SOP Instance UID."""
@@ -22,6 +22,8 @@ _NOWHERE: Final = "2.25.0"
 _STUDY: Final = "0020000D"
 _SERIES: Final = "0020000E"
 _SOP: Final = "00080018"
+_DESCRIPTION: Final = "00081030"
+"""Not returned unless it is asked for (PS3.18 table 10.6.3-3)."""
 
 
 async def study_uids(client: httpx.AsyncClient, query: Mapping[str, str]) -> AsyncIterator[str]:
@@ -57,6 +59,16 @@ async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) ->
             return frozenset(places)
         places |= fresh
         offset += len(found)
+
+
+async def study_attributes(client: httpx.AsyncClient, study_instance_uid: str) -> str | None:
+    """What a search says of the study, a data set in the DICOM JSON model as text; None when it does not find it.
+
+    Of studies whose instances differ it is one of several truths. Raises DicomWebError.
+    """
+    query = {"StudyInstanceUID": study_instance_uid, "includefield": _DESCRIPTION}
+    found = [study for study in await _page(client, "studies", query, 0) if _uid(study, _STUDY) == study_instance_uid]
+    return orjson.dumps(found[0]).decode() if found else None
 
 
 async def search_status(client: httpx.AsyncClient) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .mapping import Resource
@@ -40,6 +40,11 @@ class StudyVerdict:
     def same(self) -> bool:
         """Whether nothing differs."""
         return not self.findings
+
+    def but_for(self, elements: Iterable[str]) -> "StudyVerdict":
+        """The verdict with these elements found to be different as well."""
+        found = tuple(Finding("different", element=element) for element in sorted(elements))
+        return replace(self, findings=(*self.findings, *found))
 
     def of(self, kind: Kind) -> tuple[Finding, ...]:
         """The findings of one kind."""
@@ -87,8 +92,10 @@ def _differences(here: frozenset[Place], found: tuple[Resource, ...]) -> Iterato
     for place in sorted(place for place, times in Counter(listed).items() if times > 1):
         yield Finding("different", place, "series.instance")
     study = found[0] if found else {}
-    if "numberOfInstances" in study and study["numberOfInstances"] != len(listed):
-        yield Finding("different", element="numberOfInstances")
+    counts = {"numberOfInstances": len(listed), "numberOfSeries": len(study.get("series") or ())}
+    for element, count in counts.items():
+        if element in study and study[element] != count:
+            yield Finding("different", element=element)
 
 
 def _document(finding: Finding) -> dict[str, str]:

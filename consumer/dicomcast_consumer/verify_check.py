@@ -1,7 +1,8 @@
 """THE LOOP of `verify`: both servers asked, study by study.
 
 1. list     the studies of the DICOM server (QIDO-RS), or those named
-2. compare  a batch at a time: each study's instances (QIDO-RS), the ImagingStudy resources of all (one search)
+2. compare  a batch at a time: each study's instances (QIDO-RS), the ImagingStudy resources of all (one search);
+            then its values, and where a search says others than FHIR, the instances' own (WADO-RS)
 3. again    what differs is compared once more after a while: a change may have been on its way
 4. extra    with everything listed: ImagingStudy resources of ours whose study the DICOM server does not have
 """
@@ -15,15 +16,17 @@ from typing import Final, TypeVar
 
 import httpx
 from dicomcast_runtime.backoff import full_jitter, retry_after_s
-from dicomcast_runtime.dicomweb_client import DicomWebError
+from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, MetadataTooLargeError, read_metadata
 from dicomcast_runtime.errors import DependencyError
 
-from .errors import RetryableError
+from .errors import RejectedError, RetryableError
 from .fhir_client import FhirClient
 from .mapping import TAG_CODE, TAG_SYSTEM, Resource, study_token, token
 from .mapping.identity import DICOM_UID_SYSTEM, same_source
-from .qido import Place, study_instances
+from .mapping.values import StudyValues
+from .qido import Place, study_attributes, study_instances
 from .verify import Finding, StudyVerdict, compare
+from .verify_values import bears_out, doubts
 
 __all__ = ["Verifier"]
 
@@ -31,18 +34,32 @@ T = TypeVar("T")
 
 _BATCH: Final = 25
 _AT_ONCE: Final = 8
+_WITNESSES: Final = 100
+"""Instances of a study that are asked whether one of them says what FHIR says."""
 _URN: Final = "urn:oid:"
 
 
 class Verifier:
     """Compares the studies of one DICOM server with one FHIR server. It only reads."""
 
-    def __init__(self, *, dicom: httpx.AsyncClient, fhir: FhirClient, dicomweb_url: str, wait_s: float) -> None:
-        """`dicomweb_url`: as in Endpoint.address. `wait_s`: how long a server that is away is waited for."""
+    def __init__(
+        self,
+        *,
+        dicom: httpx.AsyncClient,
+        fhir: FhirClient,
+        dicomweb_url: str,
+        wait_s: float,
+        read_values: Callable[[str], StudyValues] | None = None,
+    ) -> None:
+        """`dicomweb_url`: as in Endpoint.address. `wait_s`: how long a server that is away is waited for.
+
+        `read_values`: what a data set says of its study, raising RejectedError; None compares no values.
+        """
         self._dicom = dicom
         self._fhir = fhir
         self._dicomweb_url = dicomweb_url
         self._wait_s = wait_s
+        self._read_values = read_values
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def verdicts(self, uids: Iterable[str]) -> AsyncIterator[StudyVerdict]:
@@ -58,24 +75,71 @@ class Verifier:
         """
         async for study in self._ours():
             for uid in _study_uids(study):
-                if uid not in known and not await self._again(partial(self._instances, uid)):
+                if uid not in known and not await self.again(partial(self._instances, uid)):
                     listed = compare(uid, (), (study,))
                     yield StudyVerdict(
                         study_instance_uid=uid, on_dicom=0, on_fhir=listed.on_fhir, findings=(Finding("extra"),)
                     )
 
+    async def again(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer; a server that is away is asked again for a while, then DependencyError is raised.
+
+        Raises InstanceGoneError and MetadataTooLargeError as the call does: waiting helps neither.
+        """
+        waited_s, attempt = 0.0, 0
+        while True:
+            try:
+                return await call()
+            except (InstanceGoneError, MetadataTooLargeError):
+                raise
+            except (DicomWebError, RetryableError) as error:
+                asked_s = error.retry_after_s if isinstance(error, RetryableError) else retry_after_s(error.retry_after)
+                wait_s = max(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform), asked_s or 0.0)
+                if waited_s + wait_s > self._wait_s:
+                    raise DependencyError(f"{error}; it was waited for {self._wait_s:.0f} s: verify again") from None
+                await asyncio.sleep(wait_s)
+                waited_s, attempt = waited_s + wait_s, attempt + 1
+
     async def _compare(self, uids: Sequence[str]) -> list[StudyVerdict]:
-        found = await self._again(lambda: self._studies(uids))
-        asked = [self._again(partial(self._instances, uid)) for uid in uids]
-        answers = await asyncio.gather(*asked, return_exceptions=True)  # all have ended when one has failed
-        instances = [answer for answer in answers if not isinstance(answer, BaseException)]
+        found = await self.again(lambda: self._studies(uids))
+        verdicts = [self._verdict(uid, tuple(study for study in found if uid in _study_uids(study))) for uid in uids]
+        answers = await asyncio.gather(*verdicts, return_exceptions=True)  # all have ended when one has failed
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return [
-            compare(uid, places, tuple(study for study in found if uid in _study_uids(study)))
-            for uid, places in zip(uids, instances, strict=True)
-        ]
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def _verdict(self, uid: str, found: tuple[Resource, ...]) -> StudyVerdict:
+        places = await self.again(partial(self._instances, uid))
+        verdict = compare(uid, places, found)
+        if not places or len(found) != 1 or self._read_values is None:
+            return verdict
+        return verdict.but_for(await self._wrong_values(uid, places, found[0], self._read_values))
+
+    async def _wrong_values(
+        self, uid: str, places: frozenset[Place], study: Resource, read: Callable[[str], StudyValues]
+    ) -> frozenset[str]:
+        """The elements for which a search says something else, and none of the instances says what FHIR says."""
+        searched = await self.again(partial(self._attributes, uid))
+        doubtful = frozenset[str]() if searched is None else doubts(study, read(searched))
+        for place in _spread(sorted(places), _WITNESSES):
+            if not doubtful:
+                break
+            try:
+                doubtful -= bears_out(study, read(await self.again(partial(self._metadata, uid, place))))
+            except (InstanceGoneError, MetadataTooLargeError, RejectedError):
+                continue  # it says nothing
+        return doubtful
+
+    async def _attributes(self, uid: str) -> str | None:
+        async with self._at_once:
+            return await study_attributes(self._dicom, uid)
+
+    async def _metadata(self, uid: str, place: Place) -> str:
+        async with self._at_once:
+            return await read_metadata(
+                self._dicom, study_instance_uid=uid, series_instance_uid=place[0], sop_instance_uid=place[1]
+            )
 
     async def _instances(self, uid: str) -> frozenset[Place]:
         async with self._at_once:
@@ -91,25 +155,16 @@ class Verifier:
             if same_source(study, self._dicomweb_url):
                 yield study
 
-    async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer; a server that is away is asked again for a while."""
-        waited_s, attempt = 0.0, 0
-        while True:
-            try:
-                return await call()
-            except (DicomWebError, RetryableError) as error:
-                asked_s = error.retry_after_s if isinstance(error, RetryableError) else retry_after_s(error.retry_after)
-                wait_s = max(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform), asked_s or 0.0)
-                if waited_s + wait_s > self._wait_s:
-                    raise DependencyError(f"{error}; it was waited for {self._wait_s:.0f} s: verify again") from None
-                await asyncio.sleep(wait_s)
-                waited_s, attempt = waited_s + wait_s, attempt + 1
-
 
 def _batches(uids: Iterable[str]) -> Iterable[tuple[str, ...]]:
     rest = iter(uids)
     while batch := tuple(itertools.islice(rest, _BATCH)):
         yield batch
+
+
+def _spread(places: Sequence[Place], most: int) -> Sequence[Place]:
+    """At most so many of them, from all over."""
+    return places[:: -(-len(places) // most)]
 
 
 def _study_uids(study: Resource) -> list[str]:

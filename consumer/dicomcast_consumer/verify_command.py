@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,14 +26,14 @@ from .config import SourceSection
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
-from .mapping import MappingOptions
+from .mapping import MappingOptions, read_study_values
 from .metrics import ConsumerMetrics
 from .progress import progress
 from .qido import Place, study_instances, study_uids
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
 from .table import print_table
-from .verify import StudyVerdict
+from .verify import Finding, Kind, StudyVerdict
 from .verify_arguments import Wanted
 from .verify_check import Verifier
 from .verify_repair import Repair, StudyServer
@@ -83,11 +83,17 @@ class _Command:
             fhir = FhirClient(await stack.enter_async_context(peer_client(self._settings.fhir)))
             dicom = await stack.enter_async_context(peer_client(self._section.peer()))
             profile = self._section.profile(self._feed)
-            verifier = Verifier(dicom=dicom, fhir=fhir, dicomweb_url=profile.dicomweb_url, wait_s=self._wanted.wait_s)
+            verifier = Verifier(
+                dicom=dicom,
+                fhir=fhir,
+                dicomweb_url=profile.dicomweb_url,
+                wait_s=self._wanted.wait_s,
+                read_values=partial(read_study_values, profile=profile, options=self._settings.mapping),
+            )
             compared, differing = await self._compare(verifier, dicom)
             if not (self._wanted.repair and differing):
                 return _Outcome(compared=compared, differing=tuple(differing), repaired=0, refused={})
-            refused = await self._repair(differing, dicom, fhir)
+            refused = await self._repair(differing, verifier, dicom, fhir)
             left = await self._still(verifier, differing)
             repaired = len(differing) - len(left)
             return _Outcome(compared=compared, differing=tuple(left), repaired=repaired, refused=refused)
@@ -121,9 +127,12 @@ class _Command:
             raise DependencyError(f"the studies of the DICOM server could not be listed: {error}") from None
 
     async def _repair(
-        self, differing: Sequence[StudyVerdict], dicom: httpx.AsyncClient, fhir: FhirClient
+        self, differing: Sequence[StudyVerdict], verifier: Verifier, dicom: httpx.AsyncClient, fhir: FhirClient
     ) -> dict[str, Counter[str]]:
-        server = StudyServer(instances=partial(study_instances, dicom), metadata=partial(_metadata, dicom))
+        server = StudyServer(
+            instances=lambda uid: verifier.again(partial(study_instances, dicom, uid)),
+            metadata=lambda uid, place: verifier.again(partial(_metadata, dicom, uid, place)),
+        )
         refused: dict[str, Counter[str]] = {}
         with progress("repairing studies", total=len(differing)) as advance:
             for verdict in differing:
@@ -134,7 +143,7 @@ class _Command:
                     await asyncio.wait_for(
                         repair.repair(applier, verdict.study_instance_uid, missing), self._wanted.wait_s + len(missing)
                     )
-                except (DicomWebError, TimeoutError) as error:
+                except (DicomWebError, DependencyError, TimeoutError) as error:
                     raise DependencyError(
                         f"study {verdict.study_instance_uid} could not be repaired ({error or 'a server is away'}): "
                         "what was written stays; verify again"
@@ -199,10 +208,21 @@ def _tell(outcome: _Outcome, wanted: Wanted) -> None:
 
 
 def _row(verdict: StudyVerdict) -> tuple[str, ...]:
-    kinds = Counter(finding.kind for finding in verdict.findings)
-    whole = {finding.kind for finding in verdict.findings if finding.place is None and finding.element is None}
-    text = ", ".join(f"{kind} (whole study)" if kind in whole else f"{kind} {count}" for kind, count in kinds.items())
+    kinds = dict.fromkeys(finding.kind for finding in verdict.findings)
+    text = ", ".join(part for kind in kinds for part in _parts(kind, verdict.of(kind)))
     return verdict.study_instance_uid, str(verdict.on_dicom), str(verdict.on_fhir), text
+
+
+def _parts(kind: Kind, findings: Sequence[Finding]) -> Iterator[str]:
+    """Of one kind: the whole study, how many instances, which elements."""
+    instances = sum(finding.place is not None for finding in findings)
+    elements = [finding.element for finding in findings if finding.place is None and finding.element is not None]
+    if len(findings) > instances + len(elements):
+        yield f"{kind} (whole study)"
+    if instances:
+        yield f"{kind} {instances}"
+    if elements:
+        yield f"{kind} ({', '.join(elements)})"
 
 
 def _document(outcome: _Outcome) -> dict[str, Any]:

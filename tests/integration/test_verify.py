@@ -64,6 +64,9 @@ class Peers:
         (entry,) = self.fhir.get("ImagingStudy", params=query).json()["entry"]
         return dict(entry["resource"])
 
+    def write(self, resource: dict[str, object]) -> None:
+        assert self.fhir.put(f"ImagingStudy/{resource['id']}", json=resource).is_success
+
 
 @pytest.fixture(params=["sandbox", "real"])
 def peers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peers]:
@@ -136,6 +139,44 @@ def test_an_instance_that_the_mapping_refuses_is_told_with_its_code(peers: Peers
     assert "map.patient_id_missing 1" in found.output
 
 
+def test_values_of_the_study_that_no_instance_says_are_found_and_not_overwritten(peers: Peers, tmp_path: Path) -> None:
+    study = generate_uid()
+    file = peers.file(study, StudyDescription="Skull", AccessionNumber="A-1", StudyDate="20260102", StudyTime="101112")
+    peers.store(file)
+    assert peers.verify("--study", study, "--repair").exit_code == 0
+    resource = peers.imaging_study(study)
+    identifiers = resource["identifier"]
+    assert isinstance(identifiers, list)
+    resource |= {"description": "Knee", "note": [{"text": "Knee"}], "started": "2026-01-03", "numberOfSeries": 4}
+    resource["identifier"] = [each for each in identifiers if each.get("value") != "A-1"]
+    peers.write(resource)
+
+    found = peers.verify("--study", study, "--repair", "--report", str(tmp_path / "report.json"))
+    assert found.exit_code == 1
+    assert "different (numberOfSeries, description, identifier, started)" in found.output
+    (verdict,) = json.loads((tmp_path / "report.json").read_text())["studiesDiffering"]
+    assert verdict["findings"][1:] == [
+        {"kind": "different", "element": element} for element in ("description", "identifier", "started")
+    ]
+    assert not any(value in (tmp_path / "report.json").read_text() + found.output for value in ("Knee", "Skull", "A-1"))
+    assert peers.imaging_study(study)["description"] == "Knee"
+
+
+def test_of_instances_that_say_different_things_any_is_right(peers: Peers) -> None:
+    """A search names the value of one of them, FHIR has that of the last event."""
+    study = generate_uid()
+    files = [
+        peers.file(study, StudyDescription=text, AccessionNumber=text, StudyDate=date)
+        for text, date in (("one", "20260101"), ("two", "20260102"), ("three", "20260103"))
+    ]
+    peers.store(*files)
+    assert peers.verify("--study", study, "--repair").exit_code == 0
+    for text, date in (("one", "2026-01-01"), ("two", "2026-01-02"), ("three", "2026-01-03")):
+        resource = {**peers.imaging_study(study), "description": text, "note": [{"text": text}], "started": date}
+        peers.write(resource)
+        assert peers.verify("--study", study).exit_code == 0, text
+
+
 @pytest.fixture
 def sandbox(dicom: DicomServer, fhir: RunningFhirServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peers]:
     monkeypatch.setenv("DICOMCAST_SOURCES__MAIN__DICOMWEB_URL", dicom.dicomweb_url)
@@ -159,9 +200,18 @@ def test_a_repair_overwrites_no_value_of_an_event(sandbox: Peers, fhir: RunningF
             await member.committed(1)
 
     asyncio.run(applied())
-    assert sandbox.verify("--study", study, "--repair").exit_code == 0
+    left = sandbox.verify("--study", study, "--repair")
+    assert "different (description" in left.output, "no instance says it any more"
+    assert "missing" not in left.output
     made = sandbox.imaging_study(study)
     assert (made["description"], made["numberOfInstances"]) == ("of an event", 2)
+
+
+def test_a_repair_waits_for_a_server_that_is_away_for_a_moment(sandbox: Peers, dicom: DicomServer) -> None:
+    study = generate_uid()
+    sandbox.store(sandbox.file(study))
+    dicom.faults.answer(503, path_part="/metadata", times=2)
+    assert sandbox.verify("--study", study, "--repair").exit_code == 0
 
 
 def test_all_finds_studies_that_only_fhir_has(sandbox: Peers) -> None:
@@ -197,7 +247,7 @@ def test_a_study_that_appears_in_fhir_meanwhile_does_not_count(
 ) -> None:
     """A live member has written it between the two comparisons."""
     study = generate_uid()
-    sandbox.store(sandbox.file(study))
+    sandbox.store(sandbox.file(study, StudyDescription="Skull", AccessionNumber=""))
     compare_again = _Command._still
 
     async def written_meanwhile(self: _Command, *args: object) -> object:
@@ -205,6 +255,7 @@ def test_a_study_that_appears_in_fhir_meanwhile_does_not_count(
             "resourceType": "ImagingStudy",
             "status": "available",
             "subject": {"display": "x"},
+            "description": "Skull",
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{study}"}],
             "series": [{"uid": f"{study}.1", "modality": {"code": "CT"}, "instance": [_listed(sandbox, study)]}],
         }

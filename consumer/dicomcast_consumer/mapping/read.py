@@ -24,7 +24,7 @@ from .read_patient import read_patient
 from .read_study import read_study
 from .values import InstanceChange, Kind, Mark, PatientValues, SeriesValues, StudyValues
 
-__all__ = ["in_partition", "read_event"]
+__all__ = ["in_partition", "read_event", "read_study_values"]
 
 _LEADING_ZERO = re.compile(r"\.0[0-9]")
 DEFAULT_PARTITION = "Microsoft.Default"
@@ -67,6 +67,13 @@ def read_event(
         names = ", ".join(f"{omission.attribute} ({omission.reason})" for omission in left_out)
         raise RejectedError("map", "map.strict", f"strict: left out would be {names}")
     return change
+
+
+def read_study_values(metadata: str, *, profile: SourceProfile, options: MappingOptions) -> StudyValues:
+    """What a data set, of an instance or a search's result, says of its study. Raises RejectedError when it is none."""
+    header = Header(metadata, "")
+    known = _with_schemes(header, options)
+    return read_study(header, _clock(header, profile, known), profile, known)
 
 
 class _Uids(NamedTuple):

@@ -6,7 +6,7 @@ The offset of a rejected event moves on only after the broker has acknowledged i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from dicomcast_schemas.topic import DeadLetterHeader, rfc3339, text_headers
@@ -16,7 +16,7 @@ from .record import Record
 
 __all__ = ["DeadLetterProducer", "Letter", "letter_headers"]
 
-_MAX_TEXT = 500
+_MAX_TEXT: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

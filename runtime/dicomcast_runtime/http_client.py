@@ -12,6 +12,8 @@ from .peer_settings import PeerHttpSettings, PeerSettings
 __all__ = ["AnswerTooLargeError", "PeerClient", "peer_client", "peer_refusal"]
 
 _DECODED: Final = ("Content-Encoding", "Content-Length", "Transfer-Encoding")
+_CONNECT_S: Final = 10.0
+_TOKEN_ANSWER_BYTES: Final = 1_000_000
 
 
 class AnswerTooLargeError(httpx.TransportError):
@@ -87,7 +89,7 @@ def _ssl_error(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def _timeout(peer: PeerHttpSettings) -> httpx.Timeout:
-    return httpx.Timeout(peer.timeout_s, connect=min(peer.timeout_s, 10.0), pool=None)
+    return httpx.Timeout(peer.timeout_s, connect=min(peer.timeout_s, _CONNECT_S), pool=None)
 
 
 def _tls(peer: PeerSettings, *, system_too: bool = False) -> ssl.SSLContext:
@@ -118,7 +120,7 @@ def _auth(peer: PeerSettings) -> httpx.Auth | None:
         return Bearer(auth.token)
     if auth.kind == "oauth2":
         tokens = PeerClient(
-            max_answer_bytes=1_000_000,
+            max_answer_bytes=_TOKEN_ANSWER_BYTES,
             verify=_tls(peer, system_too=True),
             timeout=_timeout(peer),
             # Asked once in a token's life: no connection is kept, so nothing is left to close.

@@ -27,7 +27,6 @@ __all__ = ["app", "main"]
 _USAGE_OF_TYPER = 2
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -21,7 +21,7 @@ ConfigFile = Annotated[
         metavar="FILE",
         envvar="DICOMCAST_CONFIG",
         show_default=False,
-        help="TOML file with the settings; DICOMCAST_… variables in the environment win over it.",
+        help="Read the settings from this TOML file; DICOMCAST_… variables in the environment win over it.",
     ),
 ]
 

@@ -12,14 +12,17 @@ from .replay_target import Arrival, parse_target
 
 __all__ = ["Code", "Since", "Source", "Study", "Until", "filters"]
 
-Study = Annotated[str | None, typer.Option("--study", metavar="UID", show_default=False, help="Only of this study.")]
+Study = Annotated[
+    str | None, typer.Option("--study", metavar="UID", show_default=False, help="Choose only letters of this study.")
+]
 Code = Annotated[
     str | None,
     typer.Option(
         "--code",
         metavar="CODE",
         show_default=False,
-        help="Only with this code, such as map.patient_id_missing, or of this stage: decode, map, fhir, source.",
+        help="Choose only letters with this code, such as map.patient_id_missing, or of this stage: decode, map, fhir, "
+        "source.",
     ),
 ]
 Since = Annotated[
@@ -28,13 +31,18 @@ Since = Annotated[
         "--since",
         metavar="TIME",
         show_default=False,
-        help="Only those that failed then or later: 2026-05-01T06:00:00Z (UTC offset required), or 6h for that long "
-        "ago.",
+        help="Choose only letters that failed then or later: 2026-05-01T06:00:00Z (UTC offset required), or 6h for "
+        "that long ago.",
     ),
 ]
 Until = Annotated[
     str | None,
-    typer.Option("--until", metavar="TIME", show_default=False, help="Only those that failed before; as --since."),
+    typer.Option(
+        "--until",
+        metavar="TIME",
+        show_default=False,
+        help="Choose only letters that failed before; as --since.",
+    ),
 ]
 Source = Annotated[
     str | None,
@@ -42,7 +50,7 @@ Source = Annotated[
         "--source",
         metavar="PARTITION:OFFSET",
         show_default=False,
-        help="Only that of the event at this place of the topic of changes.",
+        help="Choose only the letter of the event at this place of the topic of changes.",
     ),
 ]
 

@@ -13,20 +13,22 @@ __all__ = ["replay"]
 def replay(
     positions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PARTITION:OFFSET", show_default=False, help="Letters, as `dlq list` prints them."),
+        typer.Argument(
+            metavar="PARTITION:OFFSET", show_default=False, help="Choose these letters, as `dlq list` prints them."
+        ),
     ] = None,
     study: Study = None,
     code: Code = None,
     since: Since = None,
     until: Until = None,
     source: Source = None,
-    all_letters: Annotated[bool, typer.Option("--all", help="All pending letters.")] = False,
+    all_letters: Annotated[bool, typer.Option("--all", help="Choose all pending letters.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, letter by letter. Writes nothing.")
     ] = False,
     wait: Annotated[
         float,
-        typer.Option("--wait", metavar="SECONDS", min=1, help="How long to wait for a server that is away."),
+        typer.Option("--wait", metavar="SECONDS", min=1, help="Wait this long for a server that is away."),
     ] = 300.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: ConfigFile = None,

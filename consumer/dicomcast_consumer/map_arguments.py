@@ -15,8 +15,8 @@ def map_files(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="DICOM files; folders of them; DICOM JSON (one data set or an array); change events, one JSON object "
-            "a line; `-` is standard input.",
+            help="Read these: DICOM files, folders of them, DICOM JSON (one data set or an array), change events (one "
+            "JSON object a line); `-` is standard input.",
         ),
     ],
     source_url: Annotated[

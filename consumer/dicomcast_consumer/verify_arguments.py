@@ -31,23 +31,28 @@ class Wanted:
 
 
 def verify(
-    study: Annotated[list[str], typer.Option("--study", metavar="UID", help="This study; may be repeated.")] = [],  # noqa: B006
+    study: Annotated[
+        list[str], typer.Option("--study", metavar="UID", help="Compare this study; may be repeated.")
+    ] = [],  # noqa: B006
     since: Annotated[
         str | None,
-        typer.Option(metavar="YYYY-MM-DD", show_default=False, help="Studies of this StudyDate or later."),
+        typer.Option(metavar="YYYY-MM-DD", show_default=False, help="Compare the studies of this StudyDate or later."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every study of the DICOM server, and every one of ours in FHIR.")
+        bool, typer.Option("--all", help="Compare every study of the DICOM server, and every one of ours in FHIR.")
     ] = False,
     source: Annotated[
-        str | None, typer.Option(metavar="FEED", show_default=False, help="Which source, where there are several.")
+        str | None,
+        typer.Option(
+            metavar="FEED", show_default=False, help="Compare with this feed's DICOM server, where there are several."
+        ),
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Apply what is missing; nothing is removed.")] = False,
     again_after_s: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="What differs is compared once more after this long.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Compare once more after this long what differs.")
     ] = 10.0,
     wait_s: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How long a server that is away is waited for.")
+        float, typer.Option(metavar="SECONDS", min=0, help="Wait this long for a server that is away.")
     ] = 120.0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default=False, help="Write the whole outcome there, as JSON.")

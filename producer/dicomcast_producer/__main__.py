@@ -40,17 +40,34 @@ _USAGE_OF_TYPER = 2
 _BEAT_S = 60.0
 """After this long a loop that does not go round is taken for stuck."""
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
-cursor_app = typer.Typer(no_args_is_help=True, help="How far the feed is on the topic.")
-topics_app = typer.Typer(no_args_is_help=True, help="The topics of events, cursor and dead letters.")
+app = typer.Typer(
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Publishes the change feed of a DICOM server to a Kafka topic.
+
+Settings come from the environment (DICOMCAST_…) or a TOML file (--config); docs/producer.md has each command.
+
+Exit codes: 0 done, or drained after SIGTERM; 1 `cursor set` was not confirmed; 64 a setting or the command line is
+wrong; 69 a server stayed away; 75 another instance has taken over; 78 the contract is broken.""",
+)
+cursor_app = typer.Typer(
+    no_args_is_help=True, help="Show how far the feed is on the topic, or put the cursor elsewhere."
+)
+topics_app = typer.Typer(no_args_is_help=True, help="Compare or create the topics of events, cursor and dead letters.")
 app.add_typer(cursor_app, name="cursor")
 app.add_typer(topics_app, name="topics")
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", envvar="DICOMCAST_CONFIG", help="TOML file; the environment wins over it.")
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="DICOMCAST_CONFIG",
+        help="Read the settings from this TOML file; the environment wins over it.",
+    ),
 ]
 Groups = Annotated[
-    list[str], typer.Option("--group", help="Consumer group that gets a dead-letter topic; may be repeated.")
+    list[str], typer.Option("--group", help="Include the dead-letter topics of this consumer group; may be repeated.")
 ]
 PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print all settings as a settings file, secrets as ***, and end.")
@@ -74,7 +91,8 @@ def main() -> NoReturn:
 def run(
     config: ConfigFile = None,
     start: Annotated[
-        str | None, typer.Option(help="Where to begin without a cursor, in place of DICOMCAST_FEED__START.")
+        str | None,
+        typer.Option(help="Begin here where there is no cursor, in place of DICOMCAST_FEED__START."),
     ] = None,
     exit_when_idle: Annotated[bool, typer.Option(help="End with 0 once everything in the feed is published.")] = False,
     print_config: PrintConfig = False,
@@ -115,7 +133,9 @@ def cursor_show(config: ConfigFile = None) -> None:
 
 @cursor_app.command("set")
 def cursor_set(
-    to: Annotated[str, typer.Option(help="`beginning`, `now`, or a sequence: the next one is published first.")],
+    to: Annotated[
+        str, typer.Option(help="Go on after this: `beginning`, `now`, or a sequence; the next one is published first.")
+    ],
     config: ConfigFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:

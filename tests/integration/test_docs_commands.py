@@ -4,6 +4,7 @@ Those of dead-letters.md, security.md and mapping.md have tests of their own. No
 platform (kubectl), and Maven (tests/integration/test_readers.py runs it).
 """
 
+import json
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from tests.documents.shell import ROOT, Block, blocks, commands
 from tests.fakes.dicom_server import dicom_server
 from tests.fakes.fhir_server import fhir_server
 from tests.fakes.processes import Line, eventually
+from tests.services.peers import OrthancServer
 
 DOCS = ROOT / "docs"
 PAGES = (
@@ -33,7 +35,7 @@ PAGES = (
         DOCS / f"{name}.md"
         for name in (
             *("connect-kafka", "connect-fhir", "connect-dicom", "reuse-stream", "replay", "upgrade"),
-            *("migrate-from-dicom-cast", "troubleshooting"),
+            *("migrate-from-dicom-cast", "troubleshooting", "web"),
         )
     ),
 )
@@ -226,6 +228,15 @@ def test_what_a_block_says_can_be_done(site: Site, block: Block) -> None:
             member.wait_for("partitions.assigned")
         for line in runs(block):
             run(site, line, env)
+
+
+def test_orthanc_answers_what_the_page_asks(orthanc: OrthancServer) -> None:
+    found = [line for block in blocks(DOCS / "connect-dicom.md") for line in lines(block) if "orthanc:8042/v1" in line]
+    put = {"http://orthanc:8042": orthanc.change_feed_url, "dicomcast:PASSWORD": f"{orthanc.user}:{orthanc.password}"}
+    (text,) = (put_in(line, put) for line in found)
+    ran = subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert isinstance(json.loads(ran.stdout), list)
 
 
 def is_of_elsewhere(name: str) -> bool:

@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+TEST_PROCESSES ?= 2
 STAMP := .venv/.installed
 
 .PHONY: help demo test check bench services format clean chaos mutations docs
@@ -22,8 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: .venv ## A DICOM file becomes a FHIR ImagingStudy, with nothing but Python installed (about a minute)
 	@$(BIN)/dicomcast-sandbox demo $(DEMO_OPTIONS)
 
+# Each process has servers of its own; a file's tests stay together. TEST_PROCESSES=0: one after another, in one process.
 test: .venv ## All tests; those that need Kafka, HAPI FHIR, Orthanc or the registry are skipped where these are missing
-	@$(BIN)/python -m pytest $(TEST_OPTIONS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(TEST_OPTIONS)
 
 services: .venv ## Download the real services that the tests use (Java 17, Maven and, for Orthanc, apt as root)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/services/install.sh kafka hapi validator orthanc registry strimzi

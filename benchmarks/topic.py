@@ -43,6 +43,7 @@ def fill(line: Line, events: Sequence[DicomChangeEvent]) -> None:
             "transactional.id": line.topic,
             "partitioner": PARTITIONER,
             "linger.ms": 20,
+            "compression.type": "lz4",
             "queue.buffering.max.kbytes": 65_536,
         }
     )

@@ -32,7 +32,9 @@ class ConsumerSection(Section):
         default=2_000, ge=1, description="Records of a partition in memory; beyond it the partition is paused."
     )
     max_waiting_bytes: int = Field(
-        default=8 * 1024 * 1024, ge=100_000, description="Bytes of a partition's records in memory, likewise."
+        default=56 * 1024 * 1024,
+        ge=100_000,
+        description="Bytes of all partitions' records in memory; beyond it, those that hold some are paused.",
     )
     max_span: int = Field(
         default=50_000,

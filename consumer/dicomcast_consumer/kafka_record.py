@@ -1,5 +1,6 @@
 """A record as confluent-kafka gives it, as ours."""
 
+from sys import intern
 from typing import Any
 
 from confluent_kafka import Message
@@ -22,7 +23,7 @@ def record_of(item: Message) -> Record:
         offset=offset,
         key=_bytes(item.key()),
         value=_bytes(item.value()),
-        headers=tuple((name, _bytes(value)) for name, value in pairs),
+        headers=tuple((intern(name), _bytes(value)) for name, value in pairs),
         timestamp_ms=item.timestamp()[1],
     )
 

@@ -33,4 +33,4 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes it holds in memory, near enough."""
-        return len(self.value or b"") + 300
+        return len(self.value or b"") + 300 + 150 * len(self.headers)

@@ -1,48 +1,88 @@
-"""How much of a partition is in memory, and whether to fetch more of it. Pure.
+"""How much of the partitions is in memory, and of which to fetch more. Pure.
 
-Full at the high mark, it takes nothing until it is down to half: a partition does not flutter between the two (G6).
+The bytes are shared (G6: memory is bounded whatever the backlog, and however many partitions a member has). A partition
+may take what the others leave, so that the runs of its studies are long; once all is taken, each keeps a small part for
+which it need not wait. Full at the high mark, nothing more is fetched until it is down to half: a partition does not
+flutter between the two.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["Bounds", "Room"]
+__all__ = ["Bounds", "Room", "Rooms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much of one partition may wait in memory."""
+    """How much may wait in memory."""
 
-    max_records: int = 2_000
-    max_bytes: int = 16 * 1024 * 1024
+    max_records: int
+    """Of one partition."""
+    max_bytes: int
+    """Of all of them together; beyond it each may have a fourth of an equal part more."""
+    min_bytes: int = 65_536
+    """Of one partition, in any case."""
+
+
+class Rooms:
+    """What the partitions of a member share."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.partitions = 0
+        self._bytes = 0
+        self._full = False
+
+    @property
+    def full(self) -> bool:
+        """Whether a partition may only have its small part."""
+        return self._full
+
+    @property
+    def least_bytes(self) -> int:
+        """What a partition may take in any case."""
+        return max(self.bounds.max_bytes // (4 * max(self.partitions, 1)), self.bounds.min_bytes)
+
+    def open(self) -> "Room":
+        """That of one more partition."""
+        self.partitions += 1
+        return Room(self)
+
+    def change(self, size: int) -> None:
+        """So many more bytes are in memory; fewer where it is negative."""
+        self._bytes += size
+        if self._bytes >= self.bounds.max_bytes:
+            self._full = True
+        elif self._bytes <= self.bounds.max_bytes * 7 // 8:
+            self._full = False
 
 
 class Room:
     """The records of one assignment that were handed over and are not finished."""
 
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._records = self._bytes = 0
         self._full = False
+        self._has_its_part = False
         self._on_hold = False
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is to be fetched: it is full, or on hold."""
-        return self._full or self._on_hold
+        """Whether nothing more is to be fetched: it is full, all are and it has its part, or it is on hold."""
+        return self._full or self._on_hold or (self._rooms.full and self._has_its_part)
 
     def take(self, *, records: int, size: int) -> None:
         """So much more is in memory."""
-        self._records += records
-        self._bytes += size
-        if self._records >= self._bounds.max_records or self._bytes >= self._bounds.max_bytes:
-            self._full = True
+        self._change(records, size)
 
     def give_back(self, *, records: int, size: int) -> None:
         """So much less."""
-        self._records -= records
-        self._bytes -= size
-        if self._records <= self._bounds.max_records // 2 and self._bytes <= self._bounds.max_bytes // 2:
-            self._full = False
+        self._change(-records, -size)
+
+    def leave(self) -> None:
+        """The assignment is over: what it took is the others' again."""
+        self._rooms.partitions -= 1
+        self._rooms.change(-self._bytes)
 
     def hold(self) -> None:
         """Nothing more, whatever room there is, until `resume`."""
@@ -51,3 +91,14 @@ class Room:
     def resume(self) -> None:
         """Ends `hold`."""
         self._on_hold = False
+
+    def _change(self, records: int, size: int) -> None:
+        self._records += records
+        self._bytes += size
+        self._rooms.change(size)
+        self._full = _still_full(self._full, self._records, self._rooms.bounds.max_records)
+        self._has_its_part = _still_full(self._has_its_part, self._bytes, self._rooms.least_bytes)
+
+
+def _still_full(was: bool, now: int, most: int) -> bool:
+    return now >= most or (was and now > most // 2)

@@ -205,10 +205,11 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
     )
     config.setdefault("client.id", "dicomcast-consumer")
     config.setdefault("statistics.interval.ms", 5_000)
-    # librdkafka's own queue comes on top of what the loop holds (G6).
-    config.setdefault("queued.max.messages.kbytes", 32_768)
-    config.setdefault("fetch.message.max.bytes", 8 * 1024 * 1024)
-    config.setdefault("fetch.max.bytes", 32 * 1024 * 1024)
+    # librdkafka's own queue comes on top of what the loop holds (G6), and so does one answer to a fetch, unpacked: ten
+    # times its bytes where they are metadata.
+    config.setdefault("queued.max.messages.kbytes", 8_192)
+    config.setdefault("fetch.message.max.bytes", 1024 * 1024)
+    config.setdefault("fetch.max.bytes", 2 * 1024 * 1024)
     if config.setdefault("group.protocol", "classic") == "classic":
         config.setdefault("partition.assignment.strategy", "cooperative-sticky")
     return config

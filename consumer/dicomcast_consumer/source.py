@@ -26,7 +26,7 @@ from .kafka_errors import offset_gone
 from .kafka_record import record_of
 from .member_state import KafkaStats, kafka_stats
 from .record import Record
-from .room import Bounds, Room
+from .room import Bounds, Room, Rooms
 
 __all__ = ["Source"]
 
@@ -71,7 +71,7 @@ class Source:
         self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
         self._note_stats = note_stats
         self._letters = letters
-        self._bounds = bounds
+        self._rooms = Rooms(bounds)
         self._drain_s = drain_s
         self._hand_over = hand_over
         self._start = start
@@ -118,7 +118,7 @@ class Source:
             owned = self._owned.get(partition)
             if owned is not None and owned.epoch == epoch:  # else it was meant for an assignment that is over
                 change(owned.room)
-                self._throttle(partition, owned)
+                self._throttle()
 
         self._commands.put(command)
 
@@ -185,12 +185,15 @@ class Source:
             owned.position = position
             owned.room.take(records=len(records), size=sum(record.size for record in records))
             self._hand_over(Received(partition=place.partition, records=records, position=position))
-            self._throttle(place.partition, owned)
+        self._throttle()
 
-    def _throttle(self, partition: int, owned: _Assignment) -> None:
-        if owned.room.closed != owned.paused:
-            owned.paused = owned.room.closed
-            (self._consumer.pause if owned.paused else self._consumer.resume)([TopicPartition(self._topic, partition)])
+    def _throttle(self) -> None:
+        """Pauses and resumes each partition by its room, which changes with that of the others."""
+        for partition, owned in self._owned.items():
+            if owned.room.closed != owned.paused:
+                owned.paused = owned.room.closed
+                change = self._consumer.pause if owned.paused else self._consumer.resume
+                change([TopicPartition(self._topic, partition)])
 
     def _commit(self, token: int, offsets: Mapping[int, int]) -> None:
         owned = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items() if p in self._owned]
@@ -226,7 +229,7 @@ class Source:
                 begin.offset = self._first_offset(consumer, place)
                 first.append(begin)
             begins.append(begin)
-            self._owned[place.partition] = _Assignment(next(self._epochs), Room(self._bounds))
+            self._owned[place.partition] = _Assignment(next(self._epochs), self._rooms.open())
         consumer.incremental_assign(begins)
         consumer.resume(begins)  # librdkafka remembers a pause of an assignment before
         self._hand_over(Assigned({place.partition: self._owned[place.partition].epoch for place in begins}))
@@ -265,7 +268,9 @@ class Source:
 
     def _forget(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         for place in places:
-            self._owned.pop(place.partition, None)
+            owned = self._owned.pop(place.partition, None)
+            if owned is not None:
+                owned.room.leave()
         consumer.incremental_unassign(places)
 
     def _check(self, error: KafkaError, partition: int | None) -> None:

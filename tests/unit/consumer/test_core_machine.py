@@ -14,14 +14,14 @@ from dicomcast_consumer.assignments import Assignments
 from dicomcast_consumer.lanes import Run
 from dicomcast_consumer.mapping import InstanceChange, Kind, Mark, fold
 from dicomcast_consumer.record import Record
-from dicomcast_consumer.room import Bounds, Room
+from dicomcast_consumer.room import Bounds, Room, Rooms
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 PARTITIONS = (0, 1)
 MAX_SPAN = 8
-BOUNDS = Bounds(max_records=6, max_bytes=100_000)
+BOUNDS = Bounds(max_records=6, max_bytes=2_400, min_bytes=700)
 FETCH = 3
 GAP = 2
 partitions = st.sampled_from(PARTITIONS)
@@ -77,7 +77,7 @@ class Stay:
     epoch: int
     begun: int
     position: int
-    room: Room = field(default_factory=lambda: Room(BOUNDS))
+    room: Room
     received: list[int] = field(default_factory=list)
     unfinished: set[int] = field(default_factory=set)
     picked: dict[bytes, int] = field(default_factory=dict)
@@ -112,6 +112,7 @@ class Core(RuleBasedStateMachine):
     def restart(self) -> None:
         self.core = Assignments(max_span=MAX_SPAN)
         self.stays: dict[int, Stay] = {}
+        self.rooms = Rooms(BOUNDS)
         self.flights: list[Flight] = []
         self.draining: list[dict[int, int]] = []
         self.late: list[dict[int, int]] = []
@@ -131,8 +132,18 @@ class Core(RuleBasedStateMachine):
             return
         self.epochs += 1
         begun = self.logs[partition].committed
-        self.stays[partition] = Stay(self.epochs, begun, begun)
+        self.stays[partition] = Stay(self.epochs, begun, begun, self.rooms.open())
         self.core.assign({partition: self.epochs})
+
+    def bytes_in_memory(self) -> int:
+        waiting = ((log, self.stays[p].unfinished) for p, log in self.logs.items() if p in self.stays)
+        return sum(one.size for log, offsets in waiting for one in log.records if one.offset in offsets)
+
+    def leave(self, partition: int) -> bool:
+        stay = self.stays.pop(partition, None)
+        if stay is not None:
+            stay.room.leave()
+        return stay is not None
 
     @rule(partition=partitions)
     def receive(self, partition: int) -> None:
@@ -151,7 +162,7 @@ class Core(RuleBasedStateMachine):
     @rule(partition=partitions)
     def revoke(self, partition: int) -> None:
         self.pick(3, 4)  # so that it often finds something in flight
-        if self.stays.pop(partition, None) is not None:
+        if self.leave(partition):
             self.draining.append(self.core.revoke([partition]))
             self.drain()
 
@@ -159,7 +170,7 @@ class Core(RuleBasedStateMachine):
     def lose(self, partition: int, again: bool, lands: bool) -> None:
         """Often the partition comes back at once, while what was in flight still is."""
         self.pick(3, 4)
-        if self.stays.pop(partition, None) is not None:
+        if self.leave(partition):
             self.core.lose([partition])
             if again:
                 self.assign(partition)
@@ -318,6 +329,9 @@ class Core(RuleBasedStateMachine):
             assert len(stay.unfinished) < BOUNDS.max_records + FETCH
             span = max(stay.received, default=0) - min(stay.unfinished, default=math.inf)
             assert span <= MAX_SPAN + FETCH * (GAP + 1)
+        if hasattr(self, "stays"):
+            polled = FETCH * max((one.size for log in self.logs.values() for one in log.records), default=0)
+            assert self.bytes_in_memory() < BOUNDS.max_bytes + len(PARTITIONS) * (BOUNDS.min_bytes + polled)
 
     @invariant()
     def one_run_of_a_study_is_in_flight(self) -> None:

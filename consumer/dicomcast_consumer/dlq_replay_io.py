@@ -169,4 +169,8 @@ class ResultProducer:
             raise self._stop(refused[0] if refused else KafkaError(KafkaError._TIMED_OUT))
 
     def _stop(self, error: KafkaError) -> StopError:
-        return stop_error(f"writing results to {self._done} and {self._letters} (the letters stay pending)", error)
+        return stop_error(
+            f"writing results to {self._done} and {self._letters} (the letters stay pending)",
+            error,
+            topic=f"Write on topic {self._letters} and on topic {self._done}",
+        )

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_refusal import property_error
@@ -18,6 +18,7 @@ __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 15.0
+_SEEN_S: Final = 5.0
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 OF_CONSUMERS: Final = (
@@ -80,11 +81,25 @@ class GroupAdmin:
         return () if found.error is not None else tuple(sorted(found.partitions))
 
     def exists(self, topic: str) -> bool:
-        """Whether this client sees the topic. It is not asked for by name: some brokers would make it."""
+        """Whether the topic exists. Raises ConfigurationError when this client may not see it.
+
+        Metadata are not asked for by name: some brokers would make it.
+        """
         try:
-            return topic in self._admin.list_topics(timeout=_TIMEOUT_S).topics
+            if topic in self._admin.list_topics(timeout=_TIMEOUT_S).topics:
+                return True
         except KafkaException as error:
             raise stop_error("asking for the topics", error.args[0], self._reported) from None
+        future = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_SEEN_S)[topic]
+        try:
+            future.result(timeout=2 * _SEEN_S)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise self._stop("asking for the topic", error.args[0], topic) from None
+            return False
+        except TimeoutError:  # librdkafka's mock cluster does not answer this
+            return False
+        return True
 
     def log_ends(self, topic: str | None = None) -> dict[int, LogEnds]:
         """First offset and end (high watermark) of each partition of the group's topic, or of another one."""

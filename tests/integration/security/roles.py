@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import httpx
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from dicomcast_consumer.__main__ import app as consumer_app
 from dicomcast_producer.__main__ import app as producer_app
@@ -14,6 +15,8 @@ from tests.fakes.processes import START_S, Line, eventually
 from tests.services.secure_kafka import SecureKafka
 
 __all__ = ["Ended", "Role"]
+
+LISTEN = "127.0.0.1:0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,27 @@ class Role:
     def consumer(self, *args: str, **env: str) -> Ended:
         """A command of dicomcast-consumer, as this user; not `run`."""
         return self._run(consumer_app, args, env)
+
+    def ended(self, *args: str, **env: str) -> Ended:
+        """A command of dicomcast-consumer that must be a process of its own, for it handles signals."""
+        with self.line.started("dicomcast_consumer", *args, env={**self.env, **env}) as running:
+            eventually(lambda: running.process.poll() is not None, lambda: running.text)
+            return Ended(running.process.wait(30), running.text)
+
+    def page(self) -> Ended:
+        """`dicomcast-consumer web`: 64 when the page says that something may not be read."""
+        with self.line.started("dicomcast_consumer", "web", env={**self.env, "DICOMCAST_WEB__LISTEN": LISTEN}) as page:
+            page.wait_for("http://127.0.0.1:")
+            url = page.text[page.text.index("http://127.0.0.1:") :].split()[0]
+            texts: list[str] = []
+
+            def seen() -> bool:
+                texts[:] = [httpx.get(url).text, httpx.get(f"{url}letters").text]
+                return "dicom.changes.v1" in texts[0] and ("does not allow" in texts[0] or "map.patient" in texts[1])
+
+            eventually(seen, lambda: f"{texts}\n{page.text}", page)
+            refused = any("does not allow" in text for text in texts)
+            return Ended(64 if refused else page.stop(), "\n".join(texts))
 
     def apply_all(self) -> Ended:
         """`dicomcast-consumer run` until nothing is left to do, or it ends by itself."""
@@ -89,11 +113,12 @@ class Role:
     def write(self, topic: str) -> str | None:
         """None when a record is accepted, else the error's name."""
         answers: list[str | None] = []
-        producer = Producer(self._client())
+        # A topic that may not be seen is looked for that long, 30 s by default, before its records fail.
+        producer = Producer({**self._client(), "topic.metadata.propagation.max.ms": 2_000})
         producer.produce(
             topic, b"x", on_delivery=lambda error, _: answers.append(None if error is None else str(error.name()))
         )
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
         return answers[0]
 
     def fence(self, transactional_id: str) -> str | None:

@@ -2,9 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -14,8 +18,10 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
-from dicomcast_schemas.topic import DEFAULT_TOPIC, cursor_topic, dead_letter_topic
+from dicomcast_consumer.__main__ import app as consumer_app
+from dicomcast_schemas.topic import DEFAULT_TOPIC, DeadLetterHeader, cursor_topic, dead_letter_topic, done_topic
 from pydicom.uid import generate_uid
+from typer.testing import CliRunner
 
 from tests.fakes.dicom_server import DicomServer, dicom_server
 from tests.fakes.fhir_server import fhir_server
@@ -52,6 +58,17 @@ class Ruled:
         found: list[AclBinding] = self.admin.describe_acls(ANY).result(30)
         return found
 
+    def repeat_a_letter(self) -> None:
+        """The first dead letter once more, as if its event had been rejected after a group replay: it is pending."""
+        letter = next(one for one in self.line.read(LETTERS) if one.headers())
+        headers: list[tuple[str, Any]] = [
+            (name, datetime.now(UTC).isoformat().encode() if name == DeadLetterHeader.FAILED_AT else value)
+            for name, value in letter.headers() or []
+        ]
+        producer = Producer({"log_level": 0, "bootstrap.servers": self.secured.kafka.inner})
+        producer.produce(LETTERS, letter.value(), letter.key(), partition=letter.partition() or 0, headers=headers)
+        assert producer.flush(30) == 0
+
     def without(self, rule: AclBinding) -> None:
         """Takes one ACL away; returns when the broker acts by it."""
         (removed,) = self.admin.delete_acls([_exactly(rule)]).values()
@@ -65,7 +82,8 @@ class Ruled:
 
 
 @pytest.fixture(scope="module")
-def ruled(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
+def allowed(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
+    """Users, ACLs and topics; nothing has been done yet."""
     kafka = secured.kafka
     nothing = tmp_path_factory.mktemp("acls") / "admin.properties"
     nothing.touch()
@@ -86,12 +104,20 @@ def ruled(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         found = Ruled(dicom=dicom, line=line, secured=secured, admin=admin)
         for user in {str(rule.principal).removeprefix("User:") for rule in found.rules()}:
             kafka.add_user(user)
-        _whole_line(found)
+        line.create_topics()
+        line.committed()  # from now on the group has a coordinator
         yield found
 
 
+@pytest.fixture(scope="module")
+def ruled(allowed: Ruled) -> Ruled:
+    """Every role has done its work once: the topics have events, a cursor and a dead letter."""
+    _whole_line(allowed)
+    return allowed
+
+
 def _whole_line(ruled: Ruled) -> None:
-    """Every role does its work once; the topics have events, a cursor and a dead letter afterwards."""
+    """Every role does its work once."""
     for act in WORK.values():
         ended = act(ruled)
         assert ended.code == 0, ended.text
@@ -134,7 +160,19 @@ def look(ruled: Ruled) -> Ended:
         ("consumer", "replay", "plan", "--to", "earliest"),
         ("consumer", "dlq", "list"),
         ("consumer", "dlq", "show", f"{partition}:0"),
+        ("consumer", "dlq", "replay", "--all", "--dry-run"),
+        ("page",),
     )
+
+
+def replay_letters(ruled: Ruled) -> Ended:
+    """A letter is rejected again and goes back; then it is applied and marked."""
+    ruled.repeat_a_letter()
+    role = ruled.role("dicomcast-replayer")
+    again = role.ended("dlq", "replay", "--all")
+    if again.code != 65:
+        return again
+    return role.ended("dlq", "replay", "--all", DICOMCAST_MAPPING__MISSING_PATIENT_ID="placeholder")
 
 
 def act(ruled: Ruled) -> Ended:
@@ -157,6 +195,7 @@ WORK: dict[str, Callable[[Ruled], Ended]] = {
     "dicomcast-producer": publish,
     "dicomcast-consumer": apply,
     "dicomcast-viewer": look,
+    "dicomcast-replayer": replay_letters,
     "dicomcast-operator": act,
     "dashboard": read,
 }
@@ -170,6 +209,56 @@ NAMED = {
     AclOperation.DESCRIBE_CONFIGS: ("DescribeConfigs",),
 }
 """What an error may name for a missing right: itself, or what it includes and is asked for first."""
+
+
+def test_no_role_does_what_is_not_its_own(allowed: Ruled) -> None:
+    done = done_topic(DEFAULT_TOPIC, GROUP)
+    topics = (DEFAULT_TOPIC, cursor_topic(DEFAULT_TOPIC), LETTERS, done)
+    may_write = {
+        "dicomcast-producer": {DEFAULT_TOPIC, cursor_topic(DEFAULT_TOPIC)},
+        "dicomcast-consumer": {LETTERS},
+        "dicomcast-viewer": set(),
+        "dicomcast-replayer": {LETTERS, done},
+        "dicomcast-operator": set(),
+        "dicomcast-topics": set(),
+        "dashboard": set(),
+    }
+    may_read = {
+        "dicomcast-producer": {cursor_topic(DEFAULT_TOPIC)},
+        "dicomcast-consumer": {DEFAULT_TOPIC},
+        "dicomcast-viewer": {DEFAULT_TOPIC, LETTERS, done},
+        "dicomcast-replayer": {DEFAULT_TOPIC, LETTERS, done},
+        "dicomcast-operator": {DEFAULT_TOPIC, LETTERS, done},
+        "dicomcast-topics": set(),
+        "dashboard": {DEFAULT_TOPIC},
+    }
+
+    def tried(user: str) -> tuple[set[str], set[str], str | None]:
+        """Topics that are written though they are not its own, those that it may read, what the producer's id gets."""
+        role = allowed.role(user)
+        return (
+            {topic for topic in set(topics) - may_write[user] if role.write(topic) != "TOPIC_AUTHORIZATION_FAILED"},
+            {topic for topic in topics if role.may_read(topic)},
+            None if user == "dicomcast-producer" else role.fence(f"dicomcast.{DEFAULT_TOPIC}"),
+        )
+
+    # Before anything is done: what a role may not do leaves nothing behind. Side by side: each client signs in anew.
+    with ThreadPoolExecutor(len(may_write)) as threads:
+        found = dict(zip(may_write, threads.map(tried, may_write), strict=True))
+    for user, (written, readable, fenced) in found.items():
+        assert written == set(), user
+        assert readable == may_read[user], user
+        assert fenced == (None if user == "dicomcast-producer" else "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"), user
+    # Another's group: its offsets are not for a reader to move.
+    assert allowed.role("dashboard").read(DEFAULT_TOPIC, GROUP) == ["GROUP_AUTHORIZATION_FAILED"]
+    assert allowed.role("dicomcast-viewer").consumer("replay", "apply", "--to", "earliest", "--yes").code == 64
+
+
+def test_verify_takes_no_right_and_no_setting_of_kafka(allowed: Ruled) -> None:
+    line = allowed.line
+    env = {name: value for name, value in line.env.items() if "KAFKA" not in name}
+    result = CliRunner().invoke(consumer_app, ["verify", "--all", "--again-after-s", "0"], env=env)
+    assert result.exit_code in (0, 1), result.output
 
 
 def test_each_missing_acl_breaks_its_role_with_an_error_that_names_it(ruled: Ruled) -> None:
@@ -188,41 +277,12 @@ def test_each_missing_acl_breaks_its_role_with_an_error_that_names_it(ruled: Rul
     _whole_line(ruled)
 
 
-def test_no_role_does_what_is_not_its_own(ruled: Ruled) -> None:
-    topics = (DEFAULT_TOPIC, cursor_topic(DEFAULT_TOPIC), LETTERS)
-    may_write = {
-        "dicomcast-producer": {DEFAULT_TOPIC, cursor_topic(DEFAULT_TOPIC)},
-        "dicomcast-consumer": {LETTERS},
-        "dicomcast-viewer": set(),
-        "dicomcast-operator": set(),
-        "dicomcast-topics": set(),
-        "dashboard": set(),
-    }
-    may_read = {
-        "dicomcast-producer": {cursor_topic(DEFAULT_TOPIC)},
-        "dicomcast-consumer": {DEFAULT_TOPIC},
-        "dicomcast-viewer": {DEFAULT_TOPIC, LETTERS},
-        "dicomcast-operator": {DEFAULT_TOPIC, LETTERS},
-        "dicomcast-topics": set(),
-        "dashboard": {DEFAULT_TOPIC},
-    }
-    for user, allowed in may_write.items():
-        role = ruled.role(user)
-        refused = {topic for topic in topics if topic not in allowed}
-        assert {topic for topic in topics if role.write(topic) == "TOPIC_AUTHORIZATION_FAILED"} >= refused, user
-        assert {topic for topic in topics if role.may_read(topic)} == may_read[user], user
-        if user != "dicomcast-producer":
-            assert role.fence(f"dicomcast.{DEFAULT_TOPIC}") == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
-    # Another's group: its offsets are not for a reader to move.
-    assert ruled.role("dashboard").read(DEFAULT_TOPIC, GROUP) == ["GROUP_AUTHORIZATION_FAILED"]
-    assert ruled.role("dicomcast-viewer").consumer("replay", "apply", "--to", "earliest", "--yes").code == 64
-
-
 def _all(role: Role, *commands: tuple[str, ...]) -> Ended:
     """The commands, up to the first that fails."""
     ended = Ended(0, "")
+    acts = {"producer": role.producer, "consumer": role.consumer, "page": role.page}
     for package, *args in commands:
-        ended = (role.producer if package == "producer" else role.consumer)(*args)
+        ended = acts[package](*args)
         if ended.code:
             break
     return ended

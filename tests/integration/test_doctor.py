@@ -118,6 +118,18 @@ def test_the_topic_is_missing(line: Line) -> None:
     )
 
 
+def test_no_topic_is_made_by_asking_for_it(line: Line) -> None:
+    """Where brokers make what they are asked for by name; the consumer's start asks in the same way."""
+    with KafkaBroker.started({"auto.create.topics.enable": "true"}) as broker:
+        for process, check in (("consumer", "topic"), ("producer", "topics")):
+            found = examined(line, process, KAFKA__BOOTSTRAP_SERVERS=broker.bootstrap)
+            assert (found.code, found.failed()) == (78, [check])
+        unverified = {"KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap, "PRODUCER__VERIFY_TOPICS": "false"}
+        assert examined(line, "producer", **unverified).failed() == ["topics"]
+        admin = AdminClient({"log_level": 0, "bootstrap.servers": broker.bootstrap})
+        assert {name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")} == set()
+
+
 def test_the_partition_counts_differ(line: Line) -> None:
     admin = AdminClient({"log_level": 0, "bootstrap.servers": line.bootstrap})
     admin.create_partitions([NewPartitions(line.topic, 6)])[line.topic].result(30)

@@ -145,6 +145,13 @@ def test_a_dicom_server_that_refuses(
     assert checks["source.main.clock"] == "skipped: it needs source.main"
 
 
+def test_a_dicom_server_that_answers_404_when_nothing_matches(
+    run: Run, env: dict[str, str], dicom: DicomServer
+) -> None:
+    dicom.faults.answer(404, times=1, query_part="2.25.0")
+    assert found(run, env, code=0)["source.main"].startswith("ok")
+
+
 def test_settings_that_are_wrong_are_the_one_check(run: Run, env: dict[str, str]) -> None:
     checks = found(run, env, code=64, FHIR__TIMEOUT_S="soon", FHIR__AUTH__PASSWORD="hush")
     assert list(checks) == ["settings"]

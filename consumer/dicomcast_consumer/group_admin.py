@@ -5,12 +5,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
+from .committed import committed
 from .kafka_errors import stop_error
 
 __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
@@ -56,7 +64,8 @@ class GroupAdmin:
         self._reported: list[KafkaError] = []
         config: dict[str, Any] = {n: v for n, v in kafka.client().items() if n not in OF_CONSUMERS}
         try:
-            self._admin = AdminClient(config | {"error_cb": self._reported.append, "log_level": 2})
+            self._config = config | {"error_cb": self._reported.append, "log_level": 2}
+            self._admin = AdminClient(self._config)
         except KafkaException as error:
             raise property_error(error.args[0]) from None
 
@@ -118,12 +127,13 @@ class GroupAdmin:
     def committed(self) -> dict[int, int | None]:
         """The group's committed offset of each partition; None where it has none."""
         asked = [TopicPartition(self.topic, partition) for partition in self.partitions()]
-        request = [ConsumerGroupTopicPartitions(self.group, asked)]
-        future = self._admin.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[self.group]
-        found = self._answer("reading the group's offsets", future).topic_partitions
-        for item in found:
-            if item.error is not None:
-                raise self._stop(f"reading the group's offset of partition {item.partition}", item.error)
+        consumer = Consumer(self._config | {"group.id": self.group, "enable.auto.commit": False})
+        try:
+            found = committed(consumer, asked, within_s=_TIMEOUT_S)
+        except KafkaException as error:
+            raise self._stop("reading the group's offsets", error.args[0]) from None
+        finally:
+            consumer.close()
         return {item.partition: item.offset if item.offset >= 0 else None for item in found}
 
     def members(self) -> tuple[Member, ...] | None:

@@ -12,14 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
-from dicomcast_runtime.kafka_refusal import MOVING, UNKNOWN_CLIENT, refusal
+from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, refusal
 from dicomcast_runtime.logs import raised_at
 
+from .committed import asked, committed
 from .dead_letter import DeadLetterProducer, Letter
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .kafka_errors import offset_gone
@@ -31,8 +32,6 @@ from .room import Bounds, Room, Rooms
 __all__ = ["Source"]
 
 log = structlog.get_logger("dicomcast.source")
-
-T = TypeVar("T")
 
 _POLL_S: Final = 0.02
 _FETCH: Final = 500
@@ -223,7 +222,7 @@ class Source:
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         begins: list[TopicPartition] = []
         first: list[TopicPartition] = []
-        for place in _committed(consumer, places):
+        for place in committed(consumer, places, within_s=_ASK_S):
             begin = TopicPartition(place.topic, place.partition, place.offset)
             if place.offset == OFFSET_INVALID:
                 begin.offset = self._first_offset(consumer, place)
@@ -239,7 +238,7 @@ class Source:
             self._commits.append(0)
 
     def _first_offset(self, consumer: Consumer, place: TopicPartition) -> int:
-        low, high = _asked(lambda: consumer.get_watermark_offsets(place, timeout=_ASK_S))
+        low, high = asked(lambda: consumer.get_watermark_offsets(place, timeout=_ASK_S), within_s=_ASK_S)
         return low if self._start == "earliest" else high
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -303,28 +302,3 @@ class Source:
 
 # The classic protocol ends the older member, KIP-848 the newer one (until the older has left or its session is over).
 _SAME_INSTANCE: Final = (KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError.UNRELEASED_INSTANCE_ID)
-
-
-def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """The group's offsets."""
-
-    def ask() -> list[TopicPartition]:
-        found = consumer.committed(places, timeout=_ASK_S)
-        errors = [place.error for place in found if place.error is not None]
-        if errors:
-            raise KafkaException(errors[0])
-        return found
-
-    return _asked(ask)
-
-
-def _asked(ask: Callable[[], T]) -> T:
-    """The answer; a broker that is away, or a leader or coordinator that is moving, is asked again for a while."""
-    until_s = time.monotonic() + _ASK_S
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in MOVING or time.monotonic() > until_s:
-                raise
-            time.sleep(0.2)

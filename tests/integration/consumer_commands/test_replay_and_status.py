@@ -17,8 +17,10 @@ from dicomcast_sandbox.kafka import MockCluster
 from dicomcast_schemas.topic import partition_for
 
 from tests.fakes.events import create
+from tests.fakes.processes import Line
 from tests.integration.consumer_commands.clusters import PARTITIONS, Cluster
 from tests.services.kafka_tools import kafka_consumer_groups
+from tests.services.peers import KafkaBroker
 
 STUDIES = [f"1.2.{n}" for n in range(1, 8)]
 EVENTS = [create(n * 10, STUDIES[n % 7], f"1.2.3.{n}") for n in range(1, 81)]
@@ -189,3 +191,11 @@ class TestOnARealBroker:
 
 def _no_join(*_: object, **__: object) -> None:
     raise AssertionError("the group was joined")
+
+
+def test_status_is_what_a_new_broker_is_asked_first(own_kafka: KafkaBroker) -> None:
+    """Its coordinators are still loading, at which librdkafka's admin client ends the process."""
+    line = Line(bootstrap=own_kafka.bootstrap)
+    line.create_topics()
+    with line.started("dicomcast_consumer", "status") as running:
+        assert running.process.wait(90) == 0, running.text

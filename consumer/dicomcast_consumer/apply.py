@@ -55,6 +55,9 @@ log = structlog.get_logger("dicomcast.apply")
 _ROUNDS: Final = 10
 """Conflicts in a row after which an attempt waits as after an outage."""
 
+_TOLD_AT: Final = (3, 10, 100)
+"""Failures in a row of one study at which the log says that it waits; then at every hundredth."""
+
 _ALONE: Final = 3
 """Times in a row that others' metadata is readable and an event's is not, before that is the event's own fault: the
 first may be the end of an outage."""
@@ -244,6 +247,8 @@ class StudyApplier:
                     await asyncio.sleep(self._wait_s(min(conflicts, 4), None))
             except (RetryableError, SystemicError) as error:
                 failures += 1
+                if failures in _TOLD_AT or failures % _TOLD_AT[-1] == 0:
+                    log.warning("study.waiting", partition=group.partition, attempts=failures, reason=str(error))
                 await asyncio.sleep(self._wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
                 if len(works) > 1:
                     return await self._apart(group, works)

@@ -1,7 +1,8 @@
 """Whether the FHIR server is worth asking. Pure: the caller brings the clock.
 
-Several transient failures in a row over at least two studies are an outage, not a study's misfortune: everything waits,
-and one real request at a time tries whether it is over, at growing intervals (G4).
+Several transient failures in a row are an outage, not a study's misfortune, when they are of at least two studies, or
+one of them did not reach the server at all: everything waits, and one real request at a time tries whether it is over,
+at growing intervals (G4).
 """
 
 import enum
@@ -36,7 +37,7 @@ class Breaker:
         self._limit = failures
         self._studies = studies
         self._least_s, self._most_s, self._uniform = least_s, most_s, uniform
-        self._failed: list[bytes] = []
+        self._failed: list[bytes | None] = []
         self._opened = 0
         self._until_s = 0.0
         self._probes = 0
@@ -69,10 +70,11 @@ class Breaker:
         self._opened = 0
         self.state = BreakerState.CLOSED
 
-    def failed(self, lane: bytes, now_s: float, *, probe: int | None = None) -> None:
-        """A transient failure of a study's request."""
+    def failed(self, lane: bytes | None, now_s: float, *, probe: int | None = None) -> None:
+        """A transient failure of a study's request; None: it reached no server, so no study is to blame."""
         self._failed.append(lane)
-        outage = len(self._failed) >= self._limit and len(set(self._failed)) >= self._studies
+        failed = set(self._failed)
+        outage = len(self._failed) >= self._limit and (None in failed or len(failed) >= self._studies)
         del self._failed[: -self._limit * 4]
         if outage or self._is_current(probe):
             self.trip(now_s, probe=probe)

@@ -2,6 +2,7 @@
 
     ConsumerError
     ├── RetryableError    again, after `retry_after_s` when the peer asked for it; counts against the FHIR server
+    │   ├── UnreachableError  likewise, and no study's misfortune: there was no connection
     │   └── NoMetadataError   likewise, and the DICOM server's doing: the study waits, others go on
     ├── SystemicError     everything waits: no content would be accepted (403, wrong URL); one request tries again
     ├── ConflictError     read again, without caches, and build anew: someone else wrote
@@ -21,6 +22,7 @@ __all__ = [
     "RetryableError",
     "RevokedError",
     "SystemicError",
+    "UnreachableError",
 ]
 
 REASONS = ("decode", "map", "fhir", "source")
@@ -40,6 +42,10 @@ class RetryableError(ConsumerError):
         super().__init__(detail)
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+
+class UnreachableError(RetryableError):
+    """No connection to the FHIR server: whatever the request held."""
 
 
 class NoMetadataError(RetryableError):

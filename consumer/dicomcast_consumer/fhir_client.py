@@ -16,7 +16,7 @@ from dicomcast_runtime.backoff import retry_after_s
 from dicomcast_runtime.http_client import AnswerTooLargeError, peer_refusal
 
 from . import exact_json
-from .errors import ConflictError, RejectedError, RetryableError, SystemicError
+from .errors import ConflictError, RejectedError, RetryableError, SystemicError, UnreachableError
 
 __all__ = ["EntryAnswer", "FhirClient", "Resource"]
 
@@ -27,6 +27,7 @@ _JSON: Final = "application/fhir+json"
 _HEADERS: Final = {"Accept": _JSON, "Cache-Control": "no-cache"}
 """HAPI answers a search from a cache of a minute unless it is told not to: a verdict must not come from there."""
 _TRANSIENT: Final = frozenset({408, 425, 429})
+_NO_CONNECTION: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _OF_THE_URL: Final = "check DICOMCAST_FHIR__URL (the base, as in https://fhir.example.org/fhir) and the permissions"
 _WAY_OUT: Final = {
     401: "it does not know us: check DICOMCAST_FHIR__AUTH__*",
@@ -137,7 +138,8 @@ class FhirClient:
             reason = peer_refusal(error, "DICOMCAST_FHIR")
             if reason is not None:
                 raise SystemicError(f"FHIR: {reason}") from None
-            raise RetryableError(f"FHIR: {type(error).__name__}") from error
+            kind = UnreachableError if isinstance(error, _NO_CONNECTION) else RetryableError
+            raise kind(f"FHIR: {type(error).__name__}") from error
 
     def _body(self, response: httpx.Response, *, named: bool, parse: Callable[[bytes], Any] = orjson.loads) -> Resource:
         self._check(response, named=named)

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from .breaker import Breaker, BreakerState
-from .errors import RejectedError, RetryableError, SystemicError
+from .errors import RejectedError, RetryableError, SystemicError, UnreachableError
 from .rejection_guard import RejectionGuard
 
 __all__ = ["Gate"]
@@ -67,7 +67,8 @@ class Gate:
             raise
         except RetryableError as error:
             reason = str(error)
-            self._breaker.failed(lane, time.monotonic(), probe=probe)
+            failed = None if isinstance(error, UnreachableError) else lane
+            self._breaker.failed(failed, time.monotonic(), probe=probe)
             raise
         except asyncio.CancelledError:
             self._breaker.abandoned(time.monotonic(), probe=probe)

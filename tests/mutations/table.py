@@ -171,6 +171,13 @@ MUTATIONS = (
         needs_kafka=True,
     ),
     Mutation(
+        name="a server that cannot be reached is a lone study's misfortune",
+        file=f"{_CONSUMER}/gate.py",
+        old="failed = None if isinstance(error, UnreachableError) else lane",
+        new="failed = lane",
+        tests=["tests/unit/consumer/test_fhir_answers.py::test_no_connection_is_an_outage_when_a_single_study_waits"],
+    ),
+    Mutation(
         name="a commit is believed at once",
         file=f"{_PRODUCER}/publisher.py",
         old="        open_places = self._open_places()\n        if open_places:\n            names",

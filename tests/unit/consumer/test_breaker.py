@@ -14,6 +14,15 @@ def test_one_studys_failures_are_not_an_outage() -> None:
     assert b.state is BreakerState.CLOSED
 
 
+def test_one_study_that_finds_no_server_is_enough() -> None:
+    b = breaker()
+    for _ in range(2):
+        b.failed(None, 0.0)
+    assert b.state is BreakerState.CLOSED
+    b.failed(None, 0.0)
+    assert b.state is BreakerState.OPEN
+
+
 def test_failures_over_two_studies_open_it_and_one_probe_tries() -> None:
     b = breaker()
     for lane in (b"a", b"b", b"a"):

@@ -16,10 +16,12 @@ from dicomcast_sandbox.fhir.faults import RequestSeen
 from dicomcast_schemas import DicomChangeEvent
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from tests.fakes.events import create, delete, record
 from tests.fakes.fhir_server import RunningFhirServer, fhir_server
 from tests.fakes.member import Member, eventually, running_member
+from tests.services.server import free_ports
 
 ONE_BY_ONE = Limits(commit_every_s=0.02, max_runs=1)
 
@@ -227,5 +229,30 @@ def test_a_server_that_refuses_everything_gets_few_letters_with_bundles_of_studi
             await member.committed(30)
             assert len(await member.studies()) == 30 - len(codes(member))
             assert len(codes(member)) < 10
+
+    asyncio.run(scenario())
+
+
+# --- no answer at all ---
+
+
+def test_no_connection_is_an_outage_when_a_single_study_waits() -> None:
+    (port,) = free_ports(1)
+
+    async def scenario() -> None:
+        with capture_logs() as logs:
+            async with running_member(f"http://127.0.0.1:{port}/fhir", limits=Limits(drain_s=0.1)) as member:
+                member.source.produce([record(event, offset=0) for event in feed(1)])
+                await eventually(lambda: any(one["event"] == "breaker.opened" for one in logs), member.task)
+                assert member.source.committed.get(0, 0) == 0
+                assert member.source.letters == []
+        (waiting, *_) = [one for one in logs if one["event"] == "study.waiting"]
+        assert waiting == {
+            "event": "study.waiting",
+            "log_level": "warning",
+            "partition": 0,
+            "attempts": 3,
+            "reason": "FHIR: ConnectError",
+        }
 
     asyncio.run(scenario())

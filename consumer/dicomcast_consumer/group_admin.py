@@ -18,7 +18,7 @@ from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopE
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .committed import committed
+from .committed import asked, committed
 from .kafka_errors import stop_error
 
 __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
@@ -126,10 +126,11 @@ class GroupAdmin:
 
     def committed(self) -> dict[int, int | None]:
         """The group's committed offset of each partition; None where it has none."""
-        asked = [TopicPartition(self.topic, partition) for partition in self.partitions()]
+        self.members()  # names a right that is missing, for which a consumer would wait without a word
+        places = [TopicPartition(self.topic, partition) for partition in self.partitions()]
         consumer = Consumer(self._config | {"group.id": self.group, "enable.auto.commit": False})
         try:
-            found = committed(consumer, asked, within_s=_TIMEOUT_S)
+            found = committed(consumer, places, within_s=_TIMEOUT_S)
         except KafkaException as error:
             raise self._stop("reading the group's offsets", error.args[0]) from None
         finally:
@@ -138,9 +139,13 @@ class GroupAdmin:
 
     def members(self) -> tuple[Member, ...] | None:
         """The live members; None where the brokers cannot tell (librdkafka's mock cluster)."""
-        future = self._admin.describe_consumer_groups([self.group], request_timeout=_TIMEOUT_S)[self.group]
+
+        def ask() -> Any:
+            found = self._admin.describe_consumer_groups([self.group], request_timeout=_TIMEOUT_S)
+            return found[self.group].result()
+
         try:
-            found = future.result()
+            found = asked(ask, within_s=_TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() in (KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION):
                 return None

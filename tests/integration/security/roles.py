@@ -114,7 +114,7 @@ class Role:
         """None when a record is accepted, else the error's name."""
         answers: list[str | None] = []
         # A topic that may not be seen is looked for that long, 30 s by default, before its records fail.
-        producer = Producer({**self._client(), "topic.metadata.propagation.max.ms": 2_000})
+        producer = Producer({**self._client(), "topic.metadata.propagation.max.ms": 10_000})
         producer.produce(
             topic, b"x", on_delivery=lambda error, _: answers.append(None if error is None else str(error.name()))
         )

@@ -15,10 +15,11 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
+from dicomcast_runtime.kafka_moving import asked
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .committed import asked, committed
+from .committed import committed
 from .kafka_errors import stop_error
 
 __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]

@@ -2,8 +2,8 @@
 
 The bytes are shared (G6: memory is bounded whatever the backlog, and however many partitions a member has). A partition
 may take what the others leave, so that the runs of its studies are long; once all is taken, each keeps a small part for
-which it need not wait. Full at the high mark, nothing more is fetched until it is down to half: a partition does not
-flutter between the two.
+which it need not wait. Full at a high mark, nothing more is fetched until a low one is reached, half of a partition's
+or seven eighths of all: a partition does not flutter between the two.
 """
 
 from dataclasses import dataclass
@@ -29,13 +29,9 @@ class Rooms:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.partitions = 0
-        self._bytes = 0
-        self._full = False
-
-    @property
-    def full(self) -> bool:
+        self.full = False
         """Whether a partition may only have its small part."""
-        return self._full
+        self._bytes = 0
 
     @property
     def least_bytes(self) -> int:
@@ -50,10 +46,8 @@ class Rooms:
     def change(self, size: int) -> None:
         """So many more bytes are in memory; fewer where it is negative."""
         self._bytes += size
-        if self._bytes >= self.bounds.max_bytes:
-            self._full = True
-        elif self._bytes <= self.bounds.max_bytes * 7 // 8:
-            self._full = False
+        most = self.bounds.max_bytes
+        self.full = _still_full(self.full, self._bytes, most, low=most * 7 // 8)
 
 
 class Room:
@@ -96,9 +90,10 @@ class Room:
         self._records += records
         self._bytes += size
         self._rooms.change(size)
-        self._full = _still_full(self._full, self._records, self._rooms.bounds.max_records)
-        self._has_its_part = _still_full(self._has_its_part, self._bytes, self._rooms.least_bytes)
+        most, least = self._rooms.bounds.max_records, self._rooms.least_bytes
+        self._full = _still_full(self._full, self._records, most, low=most // 2)
+        self._has_its_part = _still_full(self._has_its_part, self._bytes, least, low=least // 2)
 
 
-def _still_full(was: bool, now: int, most: int) -> bool:
-    return now >= most or (was and now > most // 2)
+def _still_full(was: bool, now: int, most: int, *, low: int) -> bool:
+    return now >= most or (was and now > low)

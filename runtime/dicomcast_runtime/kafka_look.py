@@ -1,6 +1,5 @@
 """What the brokers say of topics, groups and rights. Blocking; asking creates no topic and changes nothing of ours."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from confluent_kafka.admin._resource import ResourceType
 from .client_errors import ClientErrors
 from .doctor import Finding
 from .errors import ConfigurationError, DependencyError, StopError
-from .kafka_refusal import MOVING, not_allowed, property_error, refusal
+from .kafka_moving import asked
+from .kafka_refusal import not_allowed, property_error, refusal
 from .kafka_settings import KafkaSettings
 
 __all__ = ["Brokers", "KafkaLook", "Rights", "require_rights"]
@@ -119,10 +119,10 @@ class KafkaLook:
 
     def configurations(self, *topics: str) -> tuple[dict[str, str], ...]:
         """Property → value of each topic; empty where it cannot be read (it takes DescribeConfigs)."""
-        asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        futures = self._admin.describe_configs(asked, request_timeout=_CONFIG_S)
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        futures = self._admin.describe_configs(resources, request_timeout=_CONFIG_S)
         found: list[dict[str, str]] = []
-        for resource in asked:
+        for resource in resources:
             try:
                 entries = futures[resource].result(2 * _CONFIG_S)
             except (KafkaException, TimeoutError):
@@ -147,21 +147,16 @@ class KafkaLook:
         self, ask: Callable[[], T], doing: str, *, untold: tuple[int, ...], topic: str = "", group: str = ""
     ) -> T | None:
         """The answer, None for an error of `untold`. A leader or coordinator that is moving is asked again."""
-        until_s = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                answer = ask()
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
-                if error.code() in untold:
-                    self._tells = self._tells and error.code() in _ABSENT
-                    return None
-                if error.code() not in MOVING or time.monotonic() > until_s:
-                    raise self._stop(doing, error, topic=topic, group=group) from None
-                time.sleep(0.2)
-            else:
-                self._errors.forget()
-                return answer
+        try:
+            answer = asked(ask, within_s=self._timeout_s, final=untold)
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            if error.code() in untold:
+                self._tells = self._tells and error.code() in _ABSENT
+                return None
+            raise self._stop(doing, error, topic=topic, group=group) from None
+        self._errors.forget()
+        return answer
 
     def _stop(self, doing: str, error: KafkaError, *, topic: str = "", group: str = "") -> StopError:
         self._admin.poll(0)  # what the client has to report comes in its poll alone

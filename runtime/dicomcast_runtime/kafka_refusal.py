@@ -7,20 +7,7 @@ from confluent_kafka import KafkaError
 
 from .errors import ConfigurationError
 
-__all__ = ["MOVING", "UNKNOWN_CLIENT", "not_allowed", "property_error", "refusal"]
-
-MOVING: Final = (
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.REQUEST_TIMED_OUT,
-    KafkaError._TRANSPORT,
-    KafkaError._TIMED_OUT,
-    KafkaError._ALL_BROKERS_DOWN,
-)
-"""Codes of a leader or coordinator that is being made or moved: the same request is soon answered."""
+__all__ = ["UNKNOWN_CLIENT", "not_allowed", "property_error", "refusal"]
 
 UNKNOWN_CLIENT: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
 """Codes of a client that is not let in: credentials or certificates are wrong, or the broker's are not trusted."""

@@ -81,7 +81,7 @@ def producing(line: Line, feed: str, **env: str) -> dict[str, str]:
 def _ours(bootstrap: str, feed: str, count: int) -> dict[str, Any]:
     line = new_line(bootstrap, "http://127.0.0.1:9/fhir")
     with line.producer(env=producing(line, feed)) as producer:
-        eventually(lambda: line.cursor() >= count, lambda: producer.text[-2000:], producer, within_s=240)
+        eventually(lambda: line.cursor() >= count, lambda: producer.text[-2000:], producer, within_s=240, every_s=1)
         cpu_s, peak_mib = cpu_of(producer.process.pid), peak_memory_of(producer.process.pid)
     return {"instances_per_s": _rate_on(line, count), "cpu_s_with_start": round(cpu_s, 2), "peak_mib": round(peak_mib)}
 

@@ -16,7 +16,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -263,7 +264,7 @@ class StudyApplier:
             raise RejectedError("fhir", "fhir.unavailable", text)
 
     async def _attempt(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
-        async with self._locks.held(self._reader.shared(works)):
+        async with self._alone(works):
             state = await self._reader.read(works)
             plan = self._plan(works, state)
             if plan.writes:
@@ -276,6 +277,16 @@ class StudyApplier:
                 log.warning("mapping.reported", what=slug, studies=count)
                 self._metrics.note_report(slug, count)
             return list(plan.rejections)
+
+    @asynccontextmanager
+    async def _alone(self, works: Sequence[StudyWork]) -> AsyncIterator[None]:
+        """Holds what no other bundle may write meanwhile."""
+        async with AsyncExitStack() as held:
+            keys: set[str] | None = None
+            while keys != (keys := self._reader.shared(works)):  # fewer, once the first group has found the Endpoint
+                await held.aclose()
+                await held.enter_async_context(self._locks.held(keys))
+            yield
 
     def _plan(self, works: Sequence[StudyWork], state: FhirState) -> Plan:
         try:

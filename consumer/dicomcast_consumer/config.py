@@ -27,7 +27,9 @@ class ConsumerSection(Section):
         default=8, ge=1, description="Groups of studies on their way to FHIR at once; 1 is strict partition order."
     )
     max_studies_per_bundle: int = Field(default=25, ge=1, description="Studies that share a search and a transaction.")
-    max_instances_per_bundle: int = Field(default=500, ge=1, description="Events that one transaction applies at most.")
+    max_instances_per_bundle: int = Field(
+        default=2_000, ge=1, description="Events that one transaction applies at most."
+    )
     max_waiting_records: int = Field(
         default=2_000, ge=1, description="Records of a partition in memory; beyond it the partition is paused."
     )

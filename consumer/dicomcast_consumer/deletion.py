@@ -78,7 +78,7 @@ async def _doses(fhir: FhirClient, study: Resource) -> list[Resource]:
     if not tokens:
         return []
     try:
-        return await fhir.search("Observation", [("identifier", ",".join(tokens)), ("_count", "500")])
+        return await fhir.search("Observation", [("identifier", ",".join(tokens))], most=500)
     except (ConflictError, RejectedError, SystemicError):  # a server without Observation
         return []
 

@@ -58,15 +58,32 @@ class FhirClient:
         """The CapabilityStatement."""
         return await self._resource("GET", "metadata", orjson.loads)
 
-    async def search(self, resource_type: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
+    async def search(self, resource_type: str, parameters: Sequence[tuple[str, str]], *, most: int) -> list[Resource]:
         """All resources that the search finds, with what `_include` brings.
+
+        `most`: more than are to be expected. A server that knows `max-results` (HAPI) need not keep the result for a
+        next page then; should there be so many, or should it not take that, it is asked for page after page.
 
         By POST, so that no patient's identifier stands in the access logs of proxies and servers; and URLs of many
         identifiers are refused (HAPI answers 414 from 8 kB on).
         """
+        parameters = [*parameters, ("_count", str(most))]
+        try:
+            found = await self._all_pages(resource_type, parameters, at_once=most)
+        except RejectedError as error:
+            if error.http_status != 400:
+                raise
+        else:
+            if len(found) < most:
+                return found
+        return await self._all_pages(resource_type, parameters)
+
+    async def _all_pages(
+        self, resource_type: str, parameters: Sequence[tuple[str, str]], *, at_once: int | None = None
+    ) -> list[Resource]:
         found: list[Resource] = []
         pages = 0
-        async for page in self._pages(resource_type, parameters):
+        async for page in self._pages(resource_type, parameters, at_once=at_once):
             pages += 1
             if pages > _MAX_PAGES:
                 text = f"a search for {resource_type} has over {_MAX_PAGES} pages"
@@ -80,9 +97,13 @@ class FhirClient:
             for resource in _matches(page):
                 yield resource
 
-    async def _pages(self, resource_type: str, parameters: Sequence[tuple[str, str]]) -> AsyncIterator[Resource]:
+    async def _pages(
+        self, resource_type: str, parameters: Sequence[tuple[str, str]], *, at_once: int | None = None
+    ) -> AsyncIterator[Resource]:
         content = urllib.parse.urlencode(parameters).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if at_once is not None:
+            headers["Cache-Control"] = f"no-cache, no-store, max-results={at_once}"
         parse = exact_json.loads if resource_type in _WITH_DECIMALS else orjson.loads
         page = await self._resource("POST", f"{resource_type}/_search", parse, content=content, headers=headers)
         yield page

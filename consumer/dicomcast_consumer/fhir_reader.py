@@ -13,6 +13,7 @@ from .plan import FhirState, StudyWork
 __all__ = ["FhirReader"]
 
 _MAX_LINKS = 5
+_MOST_ENDPOINTS = 100
 
 
 class FhirReader:
@@ -57,23 +58,23 @@ class FhirReader:
         identifiers = ",".join(study_token(uid) for uid in uids)
         return await self.client.search(
             "ImagingStudy",
-            [("identifier", identifiers), ("_include", "ImagingStudy:subject"), ("_count", str(2 * len(uids) + 10))],
+            [("identifier", identifiers), ("_include", "ImagingStudy:subject")],
+            most=2 * len(uids) + 10,
         )
 
     async def _observations(self, uids: Sequence[str]) -> list[Resource]:
         if not self._with_doses:
             return []
         identifiers = ",".join(dose_study_token(uid) for uid in uids)
-        return await self.client.search("Observation", [("identifier", identifiers), ("_count", "500")])
+        return await self.client.search("Observation", [("identifier", identifiers)], most=500)
 
     async def _patients(self, wanted: Mapping[str, PatientIdentifier]) -> dict[str, tuple[Resource, ...]]:
         """By search token: the Patients that have the identifier, or took the place of one that has it."""
         if not wanted:
             return {}
-        parameters = [("identifier", ",".join(sorted(wanted))), ("_count", str(2 * len(wanted) + 10))]
-        found = [
-            (patient, await self._surviving(patient)) for patient in await self.client.search("Patient", parameters)
-        ]
+        identifiers = ",".join(sorted(wanted))
+        patients = await self.client.search("Patient", [("identifier", identifiers)], most=2 * len(wanted) + 10)
+        found = [(patient, await self._surviving(patient)) for patient in patients]
         return {
             token: tuple(
                 {
@@ -105,7 +106,7 @@ class FhirReader:
             [("connection-type", f"{CONNECTION_TYPE}|{WADO_RS}"), ("name", _escaped_name(address))],
         )
         for parameters in searches:
-            for endpoint in await self.client.search("Endpoint", parameters):
+            for endpoint in await self.client.search("Endpoint", parameters, most=_MOST_ENDPOINTS):
                 if matches(endpoint, address):
                     self._endpoints_seen.add(address)
                     return endpoint

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from dicomcast_runtime.collector import settle
 from dicomcast_runtime.health import LoopBeat
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.http_port import HttpPort, routes_of
@@ -75,13 +76,21 @@ async def _run(settings: ConsumerSettings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         health = MemberHealth(await stack.enter_async_context(LoopBeat()), beat_limit_s=_beat_limit_s(settings))
         stack.enter_context(HttpPort(settings.http, routes_of(health.checks(), metrics.registry)))
-        fhir_http = metrics.fhir.watch(await stack.enter_async_context(peer_client(settings.fhir)))
+        fhir_http = metrics.fhir.watch(
+            await stack.enter_async_context(peer_client(settings.fhir, max_connections=_connections(settings)))
+        )
         fhir = FhirClient(fhir_http)
         feeds = {name: feed_source(settings, name) for name in settings.sources}
         for feed in feeds.values():
             metrics.source.watch(await stack.enter_async_context(feed.dicomweb))
         await wait_for_fhir(fhir, settings.mapping)
+        settle()
         await _run_member(settings, fhir=fhir, feeds=feeds, metrics=metrics, health=health)
+
+
+def _connections(settings: ConsumerSettings) -> int:
+    """Each group in flight reads by three searches at once, with doses by four."""
+    return 4 * settings.consumer.max_in_flight
 
 
 def warn_of_bare_patient_ids(settings: ConsumerSettings) -> None:

@@ -35,6 +35,8 @@ __all__ = ["Source"]
 log = structlog.get_logger("dicomcast.source")
 
 _POLL_S: Final = 0.02
+_ANSWER_S: Final = 0.002
+"""The same while a commit is under way: the answer comes with a poll, and studies wait for it to be written."""
 _FETCH: Final = 500
 _ASK_S: Final = 30.0
 
@@ -138,7 +140,7 @@ class Source:
             while not self._closing:
                 self._serve_commands()
                 self.polled_at_s = time.monotonic()
-                self._deliver(self._consumer.consume(_FETCH, _POLL_S))
+                self._deliver(self._consumer.consume(_FETCH, _ANSWER_S if self._commits else _POLL_S))
                 self._letters.poll()
             self._serve_commands()
         except StopError as error:

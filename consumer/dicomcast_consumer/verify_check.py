@@ -147,7 +147,7 @@ class Verifier:
 
     async def _studies(self, uids: Sequence[str]) -> list[Resource]:
         identifiers = ",".join(study_token(uid) for uid in uids)
-        return await self._fhir.search("ImagingStudy", [("identifier", identifiers), ("_count", str(2 * len(uids)))])
+        return await self._fhir.search("ImagingStudy", [("identifier", identifiers)], most=2 * len(uids) + 10)
 
     async def _ours(self) -> AsyncIterator[Resource]:
         query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn, TypeVar
 from uuid import uuid4
 
 import typer
+from dicomcast_runtime.collector import settle
 from dicomcast_runtime.errors import DependencyError, StopError
 from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.health import Check, Health, LoopBeat, beats_within
@@ -193,6 +194,7 @@ async def _run(settings: ProducerSettings, *, exit_when_idle: bool) -> None:
     try:
         async with LoopBeat() as beat:
             with HttpPort(settings.http, routes_of(_health(bridge, beat), metrics.registry)):
+                settle()
                 await bridge.run()
     finally:
         await feed.close()

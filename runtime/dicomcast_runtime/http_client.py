@@ -7,6 +7,7 @@ import httpx
 
 from .errors import ConfigurationError
 from .http_auth import Bearer, OAuth2ClientCredentials, TokenError
+from .http_connections import Connections
 from .peer_settings import PeerHttpSettings, PeerSettings
 
 __all__ = ["AnswerTooLargeError", "PeerClient", "peer_client", "peer_refusal"]
@@ -52,7 +53,7 @@ def peer_client(peer: PeerSettings, *, max_connections: int = 32) -> PeerClient:
     """
     verify = _tls(peer)
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    return PeerClient(
+    client = PeerClient(
         max_answer_bytes=peer.max_answer_bytes,
         base_url=peer.url.rstrip("/") + "/",
         auth=_auth(peer),
@@ -61,6 +62,12 @@ def peer_client(peer: PeerSettings, *, max_connections: int = 32) -> PeerClient:
         limits=limits,
         follow_redirects=False,
     )
+    # Put in afterwards: a client that is given a transport does not look for the environment's proxies.
+    one = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    client._transport = Connections(
+        [httpx.AsyncHTTPTransport(verify=verify, limits=one) for _ in range(max_connections)]
+    )
+    return client
 
 
 def peer_refusal(error: BaseException, prefix: str) -> str | None:

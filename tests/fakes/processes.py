@@ -197,8 +197,9 @@ def eventually(
     running: Running | None = None,
     *,
     within_s: float = START_S,
+    every_s: float = 0.1,
 ) -> None:
-    """Polls until the condition holds; fails with `explain` after `within_s`, or when the process has ended."""
+    """Looks again and again until the condition holds; fails with `explain` after `within_s`, or with the process."""
     until = time.monotonic() + within_s
     while not _holds(condition):
         ended = running is not None and running.process.poll() is not None
@@ -206,7 +207,7 @@ def eventually(
             raise AssertionError(f"the process ended with {running.process.returncode}: {explain()}")  # type: ignore[union-attr]
         if time.monotonic() > until:
             raise AssertionError(explain())
-        time.sleep(0.1)
+        time.sleep(every_s)
 
 
 def _holds(condition: Callable[[], bool]) -> bool:

@@ -228,6 +228,16 @@ MUTATIONS = (
         tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
     ),
     Mutation(
+        name="a search's result that was cut off is taken for all that there is",
+        file=f"{_CONSUMER}/fhir_client.py",
+        old="            if len(found) < most:\n",
+        new="            if True:\n",
+        tests=[
+            "tests/unit/consumer/test_fhir_client.py::"
+            "test_where_more_is_found_than_was_expected_nothing_of_it_is_missed"
+        ],
+    ),
+    Mutation(
         name="a frozen owner writes after it was thawed",
         file=f"{_CONSUMER}/apply.py",
         old="                await self._prove(group.partition)\n",

@@ -102,7 +102,7 @@ TOO_LARGE = {"plain": Anything(body=b" " * 20_000_000), "gzip": bomb(100)}
 def test_an_answer_without_end_is_a_failed_request_that_names_its_setting(server: Anything) -> None:
     with server.at() as url:
         with pytest.raises(RetryableError, match="DICOMCAST_FHIR__MAX_ANSWER_BYTES"):
-            fhir(url, lambda client: client.search("Patient", [("identifier", "x")]))
+            fhir(url, lambda client: client.search("Patient", [("identifier", "x")], most=10))
         # A page that is too large is read again in halves, down to the entry that makes it so.
         with pytest.raises(PoisonedPageError, match="DICOMCAST_FEED__MAX_ANSWER_BYTES"):
             feed(url, lambda client: client.page(Window(offset=0, limit=100), metadata=True))
@@ -135,7 +135,7 @@ SHAPES: tuple[Any, ...] = (
 @pytest.mark.parametrize("shape", SHAPES, ids=json.dumps)
 def test_a_search_answer_of_another_shape_is_a_failed_request(shape: Any) -> None:
     with Anything(body=json.dumps(shape).encode()).at() as url, pytest.raises(RetryableError):
-        fhir(url, lambda client: client.search("Patient", [("identifier", "x")]))
+        fhir(url, lambda client: client.search("Patient", [("identifier", "x")], most=10))
 
 
 def test_a_redirect_is_not_followed_and_nobody_else_is_asked() -> None:
@@ -167,7 +167,7 @@ def test_a_next_page_elsewhere_is_read_at_the_same_server() -> None:
     with other.at() as elsewhere, first.at() as url:
         first.body = json.dumps({"link": [{"relation": "next", "url": f"{elsewhere}/fhir?page=2"}]}).encode()
         with pytest.raises(RejectedError, match="pages"):
-            fhir(url, lambda client: client.search("Patient", [("identifier", "x")]))
+            fhir(url, lambda client: client.search("Patient", [("identifier", "x")], most=10))
     assert other.requests == []
     assert first.requests[-1].url.path == "/fhir"
 

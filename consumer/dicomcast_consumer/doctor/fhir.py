@@ -94,7 +94,7 @@ class FhirChecks:
         works = [StudyWork(study_instance_uid=_NO_STUDY, profile=profile, changes=()) for profile in profiles]
         try:
             await self._stopping(FhirReader(client, options).read(works))
-            found = await self._stopping(client.search("Patient", [("identifier", _NO_PATIENT), ("_count", "10")]))
+            found = await self._stopping(client.search("Patient", [("identifier", _NO_PATIENT)], most=10))
         except RejectedError as error:
             raise ConfigurationError(f"a search by identifier is refused ({error.detail}): enable it there") from None
         if found:

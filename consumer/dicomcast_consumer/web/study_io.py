@@ -71,8 +71,8 @@ class StudyTopic:
 
 async def held_studies(fhir: FhirClient, uid: str) -> tuple[tuple[Held, ...], str | None]:
     """The ImagingStudy resources with the study's identifier, or why they could not be read."""
-    query = [("identifier", study_token(uid)), ("_count", "10")]
-    found, fault = await _tried(lambda: fhir.search("ImagingStudy", query), "DICOMCAST_FHIR__URL")
+    query = [("identifier", study_token(uid))]
+    found, fault = await _tried(lambda: fhir.search("ImagingStudy", query, most=10), "DICOMCAST_FHIR__URL")
     return tuple(held(resource) for resource in found or ()), fault
 
 

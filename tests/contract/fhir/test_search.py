@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
+from dicomcast_consumer.fhir_client import FhirClient
+from dicomcast_runtime.http_client import peer_client
+from dicomcast_runtime.peer_settings import PeerSettings
 
 from tests.contract.fhir.resources import (
     SYSTEM,
@@ -235,3 +240,18 @@ class TestRefusals:
 
     def test_the_base_itself(self, fhir: httpx.Client) -> None:
         assert_refused(fhir.get(""), 400)
+
+
+class TestOurSearch:
+    """FhirClient.search: all that there is, however many were expected."""
+
+    @pytest.mark.parametrize("most", [3, 5, 6])
+    def test_nothing_is_missed_where_more_is_found_than_was_expected(self, fhir: httpx.Client, most: int) -> None:
+        value = fresh()
+        made = [created(fhir, patient(value))["id"] for _ in range(5)]
+
+        async def scenario() -> list[Json]:
+            async with peer_client(PeerSettings(url=str(fhir.base_url))) as http:
+                return await FhirClient(http).search("Patient", [("identifier", token(value))], most=most)
+
+        assert sorted(found["id"] for found in asyncio.run(scenario())) == sorted(made)

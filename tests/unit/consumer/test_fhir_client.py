@@ -1,34 +1,81 @@
 """What FhirClient asks for."""
 
 import asyncio
+import urllib.parse
 
 import httpx
-from dicomcast_consumer.fhir_client import FhirClient
+import pytest
+from dicomcast_consumer.errors import RejectedError
+from dicomcast_consumer.fhir_client import FhirClient, Resource
 
 
-class CachingServer:
-    """Answers a search from its cache unless it is told not to, as HAPI does (a search is reused for a minute)."""
+class HapiLikeServer:
+    """Answers a search as HAPI does: from its cache of a minute unless it is told not to; with `max-results`, of what
+    it finds no more than so many, on one page and without saying that there is more; else page by page.
+    """
 
-    def __init__(self) -> None:
-        self.studies = 0
+    def __init__(self, *, studies: int = 0, page: int = 1_000, knows_max_results: bool = True) -> None:
+        self.studies = studies
+        self.asked: list[str] = []
+        self._page = page
+        self._knows_max_results = knows_max_results
         self._cached: dict[bytes, int] = {}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        if request.headers.get("Cache-Control") != "no-cache":
-            found = self._cached.setdefault(request.content, self.studies)
-        else:
-            found = self.studies
-        entries = [{"resource": {"resourceType": "ImagingStudy", "id": str(n)}} for n in range(found)]
-        return httpx.Response(200, json={"resourceType": "Bundle", "entry": entries})
+        directives = request.headers.get("Cache-Control", "").split(", ")
+        self.asked.append(" ".join(directives))
+        most = next((int(d.removeprefix("max-results=")) for d in directives if d.startswith("max-results=")), None)
+        if most is not None and not self._knows_max_results:
+            return httpx.Response(400, json={"resourceType": "OperationOutcome"})
+        found = self.studies if "no-cache" in directives else self._cached.setdefault(request.content, self.studies)
+        if most is not None:
+            return self._bundle(range(min(found, most)), following=None)
+        begin = int(urllib.parse.parse_qs(request.url.query.decode()).get("from", ["0"])[0])
+        end = min(begin + self._page, found)
+        return self._bundle(range(begin, end), following=end if end < found else None)
+
+    def _bundle(self, numbers: range, *, following: int | None) -> httpx.Response:
+        entries = [{"resource": {"resourceType": "ImagingStudy", "id": str(n)}} for n in numbers]
+        links = [] if following is None else [{"relation": "next", "url": f"http://x/?from={following}"}]
+        return httpx.Response(200, json={"resourceType": "Bundle", "link": links, "entry": entries})
+
+
+def search(server: HapiLikeServer, *, most: int = 10) -> list[Resource]:
+    async def scenario() -> list[Resource]:
+        async with httpx.AsyncClient(base_url="http://x/", transport=httpx.MockTransport(server.answer)) as http:
+            return await FhirClient(http).search("ImagingStudy", [("identifier", "a|b")], most=most)
+
+    return asyncio.run(scenario())
 
 
 def test_a_search_is_never_answered_from_the_servers_cache() -> None:
-    async def scenario() -> None:
-        server = CachingServer()
-        async with httpx.AsyncClient(base_url="http://x/", transport=httpx.MockTransport(server.answer)) as http:
-            fhir = FhirClient(http)
-            assert await fhir.search("ImagingStudy", [("identifier", "a|b")]) == []
-            server.studies = 1
-            assert len(await fhir.search("ImagingStudy", [("identifier", "a|b")])) == 1
+    server = HapiLikeServer(studies=0)
+    assert search(server) == []
+    server.studies = 1
+    assert len(search(server)) == 1
 
-    asyncio.run(scenario())
+
+def test_a_search_of_a_few_resources_is_one_request_that_keeps_nothing_at_the_server() -> None:
+    server = HapiLikeServer(studies=3)
+    assert len(search(server)) == 3
+    assert server.asked == ["no-cache no-store max-results=10"]
+
+
+@pytest.mark.parametrize("studies", [10, 11, 25])
+def test_where_more_is_found_than_was_expected_nothing_of_it_is_missed(studies: int) -> None:
+    server = HapiLikeServer(studies=studies, page=10)
+    assert [resource["id"] for resource in search(server)] == [str(n) for n in range(studies)]
+
+
+def test_a_server_that_refuses_the_bound_is_asked_without_it() -> None:
+    assert len(search(HapiLikeServer(studies=3, knows_max_results=False))) == 3
+
+
+def test_a_search_that_is_refused_for_another_reason_is_refused() -> None:
+    async def scenario() -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(400, json={}))
+        async with httpx.AsyncClient(base_url="http://x/", transport=transport) as http:
+            await FhirClient(http).search("ImagingStudy", [], most=10)
+
+    with pytest.raises(RejectedError):
+        asyncio.run(scenario())

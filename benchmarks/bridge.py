@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
+from dicomcast_runtime.collector import settle
 from dicomcast_schemas import DicomChangeEvent, encode
 from dicomcast_schemas.topic import PARTITIONER, event_headers, record_key
 
@@ -32,6 +33,7 @@ def measure(*, quick: bool) -> list[Row]:
     ours: list[dict[str, Any]] = []
     with kafka(quick=quick) as bootstrap, stand_in("feed") as feed:
         publish(feed, found)
+        settle()  # the events are here to stay
         for _ in range(1 if quick else 2):
             bare += [_bare(bootstrap, found, size) for size in (_SIZES[:1] if quick else _SIZES)]
             ours.append(_ours(bootstrap, feed, len(found)))

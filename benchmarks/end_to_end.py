@@ -63,7 +63,7 @@ def _peers(*, quick: bool) -> Iterator[_Peers]:
 
 def _warm(peers: _Peers, *, quick: bool) -> None:
     """Lets the server's compiler do its work, by everything that is measured later."""
-    for round_ in range(1 if quick else 4):
+    for round_ in range(1 if quick else 8):
         for shape in (
             Shape(modality="CT", studies=2 if quick else 6, instances=10 if quick else 500),
             Shape(modality="CR", studies=4 if quick else 100, instances=2),

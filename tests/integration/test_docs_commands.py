@@ -24,8 +24,10 @@ from tests.documents.check import exported
 from tests.documents.running import Shell, lines, shell, shows, steps, without_settings
 from tests.documents.shell import ROOT, Block, blocks, commands
 from tests.fakes.dicom_server import dicom_server
+from tests.fakes.events import create
 from tests.fakes.fhir_server import fhir_server
 from tests.fakes.processes import Line, eventually
+from tests.integration.consumer.test_group import done, produce, studies
 from tests.services.peers import OrthancServer
 
 DOCS = ROOT / "docs"
@@ -228,6 +230,38 @@ def test_what_a_block_says_can_be_done(site: Site, block: Block) -> None:
             member.wait_for("partitions.assigned")
         for line in runs(block):
             run(site, line, env)
+
+
+def test_the_examples_of_the_reference_of_the_consumers_commands(kafka: str, tmp_path: Path) -> None:
+    """consumer-commands.md, on a group that has a dead letter, whose cause is mended by a setting."""
+    with fhir_server() as fhir:
+        env = {
+            "DICOMCAST_FHIR__URL": fhir.base_url,
+            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
+        }
+        line = Line(bootstrap=kafka, env={**env, "DICOMCAST_WEB__LISTEN": "127.0.0.1:0"})
+        line.create_topics()
+        produce(line, [create(1, "1.2.3", "1.2.3.1", patient_id=None)])
+        with line.consumer() as member:
+            done(line, member)
+            assert member.stop() == 0
+        (letter,) = line.read(line.letters_topic)
+        (tmp_path / "study").mkdir()
+        (tmp_path / "study" / "1.dcm").write_bytes(demo_files("docs").first[0].content)
+        site = Site(
+            line=line,
+            folder=tmp_path,
+            env={**without_settings(), **line.env, "PATH": tools(tmp_path)},
+            put={"3:17": f"{letter.partition()}:{letter.offset()}", "sequence:120000": "sequence:1"},
+            port=0,
+        )
+        found = [
+            text for block in blocks(DOCS / "consumer-commands.md") if block.language == "sh" for text in runs(block)
+        ]
+        assert len(found) > 4
+        for text in found:
+            run(site, text, {"DICOMCAST_MAPPING__MISSING_PATIENT_ID": "placeholder"})
+        assert list(studies(fhir)) == ["1.2.3"]
 
 
 def test_orthanc_answers_what_the_page_asks(orthanc: OrthancServer) -> None:

@@ -38,7 +38,7 @@ class FhirReader:
         found, observations, patients, endpoints = await asyncio.gather(
             self._studies(uids),
             self._observations(uids),
-            self._patients(wanted),
+            self.patients(wanted),
             asyncio.gather(*(self._endpoint(address) for address in addresses)),
         )
         studies = [resource for resource in found if resource["resourceType"] == "ImagingStudy"]
@@ -68,7 +68,7 @@ class FhirReader:
         identifiers = ",".join(dose_study_token(uid) for uid in uids)
         return await self.client.search("Observation", [("identifier", identifiers)], most=500)
 
-    async def _patients(self, wanted: Mapping[str, PatientIdentifier]) -> dict[str, tuple[Resource, ...]]:
+    async def patients(self, wanted: Mapping[str, PatientIdentifier]) -> dict[str, tuple[Resource, ...]]:
         """By search token: the Patients that have the identifier, or took the place of one that has it."""
         if not wanted:
             return {}

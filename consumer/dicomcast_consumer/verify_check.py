@@ -2,7 +2,7 @@
 
 1. list     the studies of the DICOM server (QIDO-RS), or those named
 2. compare  a batch at a time: each study's instances (QIDO-RS), the ImagingStudy resources of all (one search);
-            then its values, and where a search says others than FHIR, the instances' own (WADO-RS)
+            then its values and subject, and where a search says others than FHIR, the instances' own (WADO-RS)
 3. again    what differs is compared once more after a while: a change may have been on its way
 4. extra    with everything listed: ImagingStudy resources of ours whose study the DICOM server does not have
 """
@@ -10,7 +10,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,12 +21,12 @@ from dicomcast_runtime.errors import DependencyError
 
 from .errors import RejectedError, RetryableError
 from .fhir_client import FhirClient
-from .mapping import TAG_CODE, TAG_SYSTEM, Resource, study_token, token
+from .fhir_reader import FhirReader
+from .mapping import TAG_CODE, TAG_SYSTEM, MappingOptions, PatientIdentifier, Resource, study_token, token
 from .mapping.identity import DICOM_UID_SYSTEM, same_source
-from .mapping.values import StudyValues
 from .qido import Place, study_attributes, study_instances
 from .verify import Finding, StudyVerdict, compare
-from .verify_values import bears_out, doubts
+from .verify_values import SUBJECT, Held, Said, bears_out, doubts
 
 __all__ = ["Verifier"]
 
@@ -49,17 +49,18 @@ class Verifier:
         fhir: FhirClient,
         dicomweb_url: str,
         wait_s: float,
-        read_values: Callable[[str], StudyValues] | None = None,
+        read_said: Callable[[str, str], Said] | None = None,
     ) -> None:
         """`dicomweb_url`: as in Endpoint.address. `wait_s`: how long a server that is away is waited for.
 
-        `read_values`: what a data set says of its study, raising RejectedError; None compares no values.
+        `read_said`: what a data set says of the study with this UID, raising RejectedError; None compares no values.
         """
         self._dicom = dicom
         self._fhir = fhir
         self._dicomweb_url = dicomweb_url
         self._wait_s = wait_s
-        self._read_values = read_values
+        self._read_said = read_said
+        self._reader = FhirReader(fhir, MappingOptions())
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def verdicts(self, uids: Iterable[str]) -> AsyncIterator[StudyVerdict]:
@@ -102,34 +103,60 @@ class Verifier:
 
     async def _compare(self, uids: Sequence[str]) -> list[StudyVerdict]:
         found = await self.again(lambda: self._studies(uids))
-        verdicts = [self._verdict(uid, tuple(study for study in found if uid in _study_uids(study))) for uid in uids]
+        patients = {f"Patient/{one['id']}": one for one in found if one["resourceType"] == "Patient"}
+        studies = [one for one in found if one["resourceType"] == "ImagingStudy"]
+        verdicts = [
+            self._verdict(uid, tuple(one for one in studies if uid in _study_uids(one)), patients) for uid in uids
+        ]
         answers = await asyncio.gather(*verdicts, return_exceptions=True)  # all have ended when one has failed
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
-    async def _verdict(self, uid: str, found: tuple[Resource, ...]) -> StudyVerdict:
+    async def _verdict(self, uid: str, found: tuple[Resource, ...], patients: Mapping[str, Resource]) -> StudyVerdict:
         places = await self.again(partial(self._instances, uid))
         verdict = compare(uid, places, found)
-        if not places or len(found) != 1 or self._read_values is None:
+        if not places or len(found) != 1 or self._read_said is None:
             return verdict
-        return verdict.but_for(await self._wrong_values(uid, places, found[0], self._read_values))
+        held = Held(found[0], await self.again(lambda: self._subject(found[0], patients)))
+        return verdict.but_for(await self._wrong_values(uid, places, held, partial(self._read_said, uid)))
 
     async def _wrong_values(
-        self, uid: str, places: frozenset[Place], study: Resource, read: Callable[[str], StudyValues]
+        self, uid: str, places: frozenset[Place], held: Held, read: Callable[[str], Said]
     ) -> frozenset[str]:
         """The elements for which a search says something else, and none of the instances says what FHIR says."""
         searched = await self.again(partial(self._attributes, uid))
-        doubtful = frozenset[str]() if searched is None else doubts(study, read(searched))
+        if searched is None:
+            return frozenset()
+        said = read(searched)
+        doubtful, patients = doubts(held, said), {said.patient}
         for place in _spread(sorted(places), _WITNESSES):
             if not doubtful:
                 break
             try:
-                doubtful -= bears_out(study, read(await self.again(partial(self._metadata, uid, place))))
+                said = read(await self.again(partial(self._metadata, uid, place)))
             except (InstanceGoneError, MetadataTooLargeError, RejectedError):
                 continue  # it says nothing
+            doubtful -= bears_out(held, said)
+            patients.add(said.patient)
+        if SUBJECT in doubtful and await self.again(lambda: self._took_the_place(held, patients)):
+            doubtful -= {SUBJECT}
         return doubtful
+
+    async def _subject(self, study: Resource, patients: Mapping[str, Resource]) -> Resource | None:
+        """The Patient, by a read of its own where the search did not include it: not every server does."""
+        reference = str((study.get("subject") or {}).get("reference", ""))
+        if reference in patients or not reference.startswith("Patient/"):
+            return patients.get(reference)
+        return await self._fhir.read("Patient", reference.removeprefix("Patient/"))
+
+    async def _took_the_place(self, held: Held, said: Iterable[PatientIdentifier | None]) -> bool:
+        """Whether the subject took the place of a Patient with one of these identifiers (R4 Patient.link)."""
+        wanted = {patient.token: patient for patient in said if patient is not None}
+        found = await self._reader.patients(wanted)
+        ids = {patient["id"] for patients in found.values() for patient in patients}
+        return held.subject is not None and held.subject["id"] in ids
 
     async def _attributes(self, uid: str) -> str | None:
         async with self._at_once:
@@ -147,7 +174,8 @@ class Verifier:
 
     async def _studies(self, uids: Sequence[str]) -> list[Resource]:
         identifiers = ",".join(study_token(uid) for uid in uids)
-        return await self._fhir.search("ImagingStudy", [("identifier", identifiers)], most=2 * len(uids) + 10)
+        query = [("identifier", identifiers), ("_include", "ImagingStudy:subject")]
+        return await self._fhir.search("ImagingStudy", query, most=2 * len(uids) + 10)
 
     async def _ours(self) -> AsyncIterator[Resource]:
         query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]

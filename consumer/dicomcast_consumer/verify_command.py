@@ -26,7 +26,7 @@ from .config import SourceSection
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
-from .mapping import MappingOptions, read_study_values
+from .mapping import MappingOptions, SourceProfile, read_patient_identifier, read_study_values
 from .metrics import ConsumerMetrics
 from .progress import progress
 from .qido import Place, study_instances, study_uids
@@ -37,6 +37,7 @@ from .verify import Finding, Kind, StudyVerdict
 from .verify_arguments import Wanted
 from .verify_check import Verifier
 from .verify_repair import Repair, StudyServer
+from .verify_values import Said
 
 __all__ = ["run_verify"]
 
@@ -88,7 +89,7 @@ class _Command:
                 fhir=fhir,
                 dicomweb_url=profile.dicomweb_url,
                 wait_s=self._wanted.wait_s,
-                read_values=partial(read_study_values, profile=profile, options=self._settings.mapping),
+                read_said=partial(_said, profile=profile, options=self._settings.mapping),
             )
             compared, differing = await self._compare(verifier, dicom)
             if not (self._wanted.repair and differing):
@@ -232,3 +233,11 @@ def _document(outcome: _Outcome) -> dict[str, Any]:
         "studiesDiffering": [verdict.document() for verdict in outcome.differing],
         "refused": {study: dict(codes) for study, codes in outcome.refused.items()},
     }
+
+
+def _said(study_instance_uid: str, metadata: str, *, profile: SourceProfile, options: MappingOptions) -> Said:
+    """Raises RejectedError when it is no data set."""
+    return Said(
+        study=read_study_values(metadata, profile=profile, options=options),
+        patient=read_patient_identifier(metadata, study_instance_uid, profile=profile, options=options),
+    )

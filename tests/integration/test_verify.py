@@ -162,6 +162,26 @@ def test_values_of_the_study_that_no_instance_says_are_found_and_not_overwritten
     assert peers.imaging_study(study)["description"] == "Knee"
 
 
+def test_a_study_that_is_at_another_patient_is_found(peers: Peers, tmp_path: Path) -> None:
+    """Of the worst that can be; and a Patient that was merged into another one is no such case."""
+    study = generate_uid()
+    peers.store(peers.file(study))
+    assert peers.verify("--study", study, "--repair").exit_code == 0
+    right = peers.imaging_study(study)
+    other = peers.fhir.post("Patient", json={"resourceType": "Patient", "active": True}).json()
+    peers.write({**right, "subject": {"reference": f"Patient/{other['id']}"}})
+    report = tmp_path / "report.json"
+    assert peers.verify("--study", study, "--report", str(report)).exit_code == 1
+    (found,) = json.loads(report.read_text())["studiesDiffering"]
+    assert found["findings"] == [{"kind": "different", "element": "subject"}]
+    assert peers.patient not in report.read_text()
+
+    merged = peers.fhir.get(str(right["subject"]["reference"])).json()  # type: ignore[index]
+    link = {"other": {"reference": f"Patient/{other['id']}"}, "type": "replaced-by"}
+    assert peers.fhir.put(f"Patient/{merged['id']}", json={**merged, "active": False, "link": [link]}).is_success
+    assert peers.verify("--study", study).exit_code == 0
+
+
 def test_of_instances_that_say_different_things_any_is_right(peers: Peers) -> None:
     """A search names the value of one of them, FHIR has that of the last event."""
     study = generate_uid()
@@ -250,11 +270,13 @@ def test_a_study_that_appears_in_fhir_meanwhile_does_not_count(
     sandbox.store(sandbox.file(study, StudyDescription="Skull", AccessionNumber=""))
     compare_again = _Command._still
 
+    patient = sandbox.fhir.post("Patient", json={"resourceType": "Patient", "identifier": [{"value": sandbox.patient}]})
+
     async def written_meanwhile(self: _Command, *args: object) -> object:
         resource = {
             "resourceType": "ImagingStudy",
             "status": "available",
-            "subject": {"display": "x"},
+            "subject": {"reference": f"Patient/{patient.json()['id']}"},
             "description": "Skull",
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{study}"}],
             "series": [{"uid": f"{study}.1", "modality": {"code": "CT"}, "instance": [_listed(sandbox, study)]}],

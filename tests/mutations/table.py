@@ -238,6 +238,16 @@ MUTATIONS = (
         ],
     ),
     Mutation(
+        name="verify: a study at another patient passes",
+        file=f"{_CONSUMER}/verify_values.py",
+        old='return held.subject is not None and said.patient.names(held.subject.get("identifier") or ())',
+        new="return True",
+        tests=[
+            "tests/unit/consumer/test_verify_values.py::"
+            "test_the_subject_is_the_patient_of_the_data_set_or_it_is_doubtful"
+        ],
+    ),
+    Mutation(
         name="a frozen owner writes after it was thawed",
         file=f"{_CONSUMER}/apply.py",
         old="                await self._prove(group.partition)\n",

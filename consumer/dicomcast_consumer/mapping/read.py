@@ -17,6 +17,7 @@ from .dates import Clock
 from .dose_values import DoseReport
 from .elements import DataSet, is_uid
 from .filters import is_wanted
+from .fragments import PatientIdentifier
 from .header import Header, Readings
 from .read_dose import is_dose_report, read_dose
 from .read_instance import read_instance, read_series
@@ -24,7 +25,7 @@ from .read_patient import read_patient
 from .read_study import read_study
 from .values import InstanceChange, Kind, Mark, PatientValues, SeriesValues, StudyValues
 
-__all__ = ["in_partition", "read_event", "read_study_values"]
+__all__ = ["in_partition", "read_event", "read_patient_identifier", "read_study_values"]
 
 _LEADING_ZERO = re.compile(r"\.0[0-9]")
 DEFAULT_PARTITION = "Microsoft.Default"
@@ -74,6 +75,18 @@ def read_study_values(metadata: str, *, profile: SourceProfile, options: Mapping
     header = Header(metadata, "")
     known = _with_schemes(header, options)
     return read_study(header, _clock(header, profile, known), profile, known)
+
+
+def read_patient_identifier(
+    metadata: str, study_instance_uid: str, *, profile: SourceProfile, options: MappingOptions
+) -> PatientIdentifier | None:
+    """By what a data set, of an instance or a search's result, identifies its patient; None when it does not."""
+    try:
+        header = Header(metadata, "")
+        known = _with_schemes(header, options)
+        return read_patient(header, study_instance_uid, profile, known, today=date.max).identifier
+    except RejectedError:
+        return None
 
 
 class _Uids(NamedTuple):

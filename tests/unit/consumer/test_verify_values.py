@@ -3,11 +3,18 @@
 from typing import Any
 
 import pytest
-from dicomcast_consumer.mapping import MappingOptions, SourceProfile, read_study_values
+from dicomcast_consumer.mapping import (
+    MappingOptions,
+    Resource,
+    SourceProfile,
+    read_patient_identifier,
+    read_study_values,
+)
 from dicomcast_consumer.mapping.identity import our_tag
 from dicomcast_consumer.mapping.notes import NOTE_ID
-from dicomcast_consumer.mapping.values import StudyValues
-from dicomcast_consumer.verify_values import bears_out, doubts
+from dicomcast_consumer.verify_values import Held, Said
+from dicomcast_consumer.verify_values import bears_out as bears_out_of
+from dicomcast_consumer.verify_values import doubts as doubts_of
 
 OURS: dict[str, Any] = {
     "meta": {"tag": [our_tag()]},
@@ -18,7 +25,18 @@ OURS: dict[str, Any] = {
 EVERYTHING = {"description", "identifier", "started"}
 
 
-def said(**attributes: str) -> StudyValues:
+SUBJECT: dict[str, Any] = {"identifier": [{"system": "urn:x", "value": "P-2"}, {"system": "urn:id", "value": "P-1"}]}
+
+
+def doubts(study: Resource, found: Said, subject: Resource | None = SUBJECT) -> frozenset[str]:
+    return doubts_of(Held(study, subject), found)
+
+
+def bears_out(study: Resource, found: Said, subject: Resource | None = SUBJECT) -> frozenset[str]:
+    return bears_out_of(Held(study, subject), found)
+
+
+def said(**attributes: str) -> Said:
     """The values of a data set with these attributes, by keyword."""
     tags = {
         "StudyDescription": "00081030",
@@ -26,10 +44,15 @@ def said(**attributes: str) -> StudyValues:
         "StudyDate": "00080020",
         "StudyTime": "00080030",
         "TimezoneOffsetFromUTC": "00080201",
+        "PatientID": "00100020",
     }
     text = ",".join(f'"{tags[name]}":{{"vr":"LO","Value":["{value}"]}}' for name, value in attributes.items())
-    profile = SourceProfile(feed="main", dicomweb_url="https://dicom.example.org")
-    return read_study_values(f"{{{text}}}", profile=profile, options=MappingOptions())
+    profile = SourceProfile(feed="main", dicomweb_url="https://dicom.example.org", patient_system="urn:id")
+    options = MappingOptions()
+    return Said(
+        read_study_values(f"{{{text}}}", profile=profile, options=options),
+        read_patient_identifier(f"{{{text}}}", "1.2", profile=profile, options=options),
+    )
 
 
 SAME = said(
@@ -84,3 +107,14 @@ def test_where_another_system_describes_the_study_our_note_counts() -> None:
 def test_the_start_that_another_system_wrote_is_not_ours_to_judge() -> None:
     theirs = {name: value for name, value in OURS.items() if name != "meta"}
     assert doubts(theirs, OTHER) == {"description", "identifier"}
+
+
+def test_the_subject_is_the_patient_of_the_data_set_or_it_is_doubtful() -> None:
+    assert bears_out(OURS, said(PatientID="P-1")) == {"subject"}
+    for other in ("P-2", "P-3"):
+        assert doubts(OURS, said(PatientID=other)) == {"subject"}
+    assert doubts(OURS, said(PatientID="P-1"), subject=None) == {"subject"}
+
+
+def test_where_no_patient_may_be_made_up_a_data_set_without_one_says_nothing() -> None:
+    assert said(StudyDescription="Skull").patient is None

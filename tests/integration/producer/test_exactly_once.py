@@ -98,7 +98,11 @@ def test_kafka_stops_and_comes_back(dicom: DicomServer, own_kafka: KafkaBroker) 
         own_kafka.server.start()
         eventually(lambda: line.line.cursor() == 30, lambda: producer.text, producer)
         assert producer.stop() == 0, producer.text
-    assert line.sequences() == list(range(1, 31))
+        closed = "transaction.closed" in producer.text
+    found = line.sequences()
+    # A broker that is stopped right after a commit can lose the end of the transaction: docs/producer.md, "A commit is
+    # believed once it can be seen". Then, and only then, an event is there twice.
+    assert found == list(range(1, 31)) or (closed and sorted({*found}) == list(range(1, 31)))
 
 
 @pytest.mark.slow

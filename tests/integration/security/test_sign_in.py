@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from tests.fakes.dicom_server import DicomServer
 from tests.fakes.processes import Line, Running, eventually
@@ -28,8 +35,8 @@ def token_url(secured: Secured) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def allowed(secured: Secured) -> None:
-    """The user may do everything with topics: this is about signing in."""
+def allowed(secured: Secured) -> Iterator[None]:
+    """The user may do everything with topics, here alone: this is about signing in."""
     admin = secured.kafka.admin()
     rules = [
         AclBinding(
@@ -41,6 +48,22 @@ def allowed(secured: Secured) -> None:
         future.result(30)
     secured.kafka.add_user(USER)
     secured.kafka.add_user(USER, "SCRAM-SHA-256")
+    yield
+    theirs = [
+        AclBindingFilter(
+            rule.restype,
+            rule.name,
+            rule.resource_pattern_type,
+            rule.principal,
+            rule.host,
+            rule.operation,
+            rule.permission_type,
+        )
+        for rule in rules
+    ]
+    for gone in admin.delete_acls(theirs).values():
+        gone.result(30)
+    eventually(lambda: not any(admin.describe_acls(one).result(30) for one in theirs))
 
 
 def example(way: str, secured: Secured, token_url: str, folder: Path) -> dict[str, str]:

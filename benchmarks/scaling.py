@@ -21,6 +21,7 @@ __all__ = ["measure"]
 _DELAY_MS: Final = 20
 _MOST_S: Final = 60.0
 _QUIET_S: Final = 0.7
+_SHARED_OUT_S: Final = 6.0
 
 
 def measure(*, quick: bool) -> list[Row]:
@@ -58,11 +59,11 @@ def _rate_with(line: Line, fhir: str, in_flight: int, *, seconds: float) -> floa
 
 
 def _members(bootstrap: str, fhir: str, *, quick: bool) -> list[Row]:
-    shape = Shape(modality="CR", studies=40 if quick else 3_000, instances=2)
+    shape = Shape(modality="CR", studies=40 if quick else 20_000, instances=2)
     line = new_line(bootstrap, fhir)
     fill(line, events(shape))
     found = {
-        n: _run(another_group(line, {}), fhir, members=n, seconds=3 if quick else 8)
+        n: _shared(another_group(line, {}), fhir, members=n, seconds=1 if quick else 6)
         for n in ((1, 2) if quick else (1, 2, 4))
     }
     return [
@@ -116,6 +117,25 @@ def _fill_long(line: Line, count: int) -> None:
     part = events(Shape(modality="CR", studies=1_000 if count > 20_000 else 100, instances=20))
     for first in range(0, count, len(part)):
         fill(line, part[: count - first])
+
+
+def _shared(line: Line, fhir: str, *, members: int, seconds: float) -> dict[str, Any]:
+    """So many members for so many seconds, from when the partitions have been shared out among them."""
+    httpx.post(_stats(fhir), timeout=60)
+    with ExitStack() as stack:
+        running = [stack.enter_context(line.consumer()) for _ in range(members)]
+        for member in running:
+            member.wait_for("assigned")
+        time.sleep(_SHARED_OUT_S if members > 1 else 1.0)
+        before, before_cpu, began = _got(fhir)["instances"], _cpu(running), time.monotonic()
+        time.sleep(seconds)
+        passed, after = time.monotonic() - began, _got(fhir)["instances"]
+        return {
+            "instances_per_s": round(max(after - before, 1) / passed, 1),
+            "instances": after - before,
+            "cpu_s": round(_cpu(running) - before_cpu, 2),
+            "peak_mib": [round(peak_memory_of(member.process.pid)) for member in running],
+        }
 
 
 def _run(line: Line, fhir: str, *, members: int, seconds: float, until: int | None = None) -> dict[str, Any]:

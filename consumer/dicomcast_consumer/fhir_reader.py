@@ -36,7 +36,7 @@ class FhirReader:
         wanted = {identifier.token: identifier for work in works for identifier in work.patients}
         uids = sorted({work.study_instance_uid for work in works})
         found, observations, patients, endpoints = await asyncio.gather(
-            self._studies(uids),
+            self.studies(uids),
             self._observations(uids),
             self.patients(wanted),
             asyncio.gather(*(self._endpoint(address) for address in addresses)),
@@ -54,7 +54,8 @@ class FhirReader:
             endpoints=dict(zip(addresses, endpoints, strict=True)),
         )
 
-    async def _studies(self, uids: Sequence[str]) -> list[Resource]:
+    async def studies(self, uids: Sequence[str]) -> list[Resource]:
+        """The ImagingStudy resources with these identifiers, and their subjects where the server includes them."""
         identifiers = ",".join(study_token(uid) for uid in uids)
         return await self.client.search(
             "ImagingStudy",

@@ -22,7 +22,7 @@ from dicomcast_runtime.errors import DependencyError
 from .errors import RejectedError, RetryableError
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
-from .mapping import TAG_CODE, TAG_SYSTEM, MappingOptions, PatientIdentifier, Resource, study_token, token
+from .mapping import TAG_CODE, TAG_SYSTEM, MappingOptions, PatientIdentifier, Resource, token
 from .mapping.identity import DICOM_UID_SYSTEM, same_source
 from .qido import Place, study_attributes, study_instances
 from .verify import Finding, StudyVerdict, compare
@@ -102,7 +102,7 @@ class Verifier:
                 waited_s, attempt = waited_s + wait_s, attempt + 1
 
     async def _compare(self, uids: Sequence[str]) -> list[StudyVerdict]:
-        found = await self.again(lambda: self._studies(uids))
+        found = await self.again(lambda: self._reader.studies(uids))
         patients = {f"Patient/{one['id']}": one for one in found if one["resourceType"] == "Patient"}
         studies = [one for one in found if one["resourceType"] == "ImagingStudy"]
         verdicts = [
@@ -171,11 +171,6 @@ class Verifier:
     async def _instances(self, uid: str) -> frozenset[Place]:
         async with self._at_once:
             return await study_instances(self._dicom, uid)
-
-    async def _studies(self, uids: Sequence[str]) -> list[Resource]:
-        identifiers = ",".join(study_token(uid) for uid in uids)
-        query = [("identifier", identifiers), ("_include", "ImagingStudy:subject")]
-        return await self._fhir.search("ImagingStudy", query, most=2 * len(uids) + 10)
 
     async def _ours(self) -> AsyncIterator[Resource]:
         query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]

@@ -26,7 +26,7 @@ from .config import SourceSection
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .gate import Gate
-from .mapping import MappingOptions, SourceProfile, read_patient_identifier, read_study_values
+from .mapping import MappingOptions, SourceProfile, read_study_values
 from .metrics import ConsumerMetrics
 from .progress import progress
 from .qido import Place, study_instances, study_uids
@@ -237,7 +237,4 @@ def _document(outcome: _Outcome) -> dict[str, Any]:
 
 def _said(study_instance_uid: str, metadata: str, *, profile: SourceProfile, options: MappingOptions) -> Said:
     """Raises RejectedError when it is no data set."""
-    return Said(
-        study=read_study_values(metadata, profile=profile, options=options),
-        patient=read_patient_identifier(metadata, study_instance_uid, profile=profile, options=options),
-    )
+    return Said(*read_study_values(metadata, study_instance_uid, profile=profile, options=options))

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
     AdminClient,
     ScramCredentialInfo,
     ScramMechanism,
@@ -23,7 +25,7 @@ from tests.services.certificates import Certificates
 from tests.services.peers import KafkaBroker
 from tests.services.server import free_ports, run_dir
 
-__all__ = ["AUDIENCE", "ISSUER", "SecureKafka"]
+__all__ = ["AUDIENCE", "ISSUER", "SecureKafka", "exactly"]
 
 ISSUER = "https://login.example.org"
 AUDIENCE = "kafka"
@@ -121,3 +123,16 @@ def _config(places: Mapping[str, str], controller: int, certificates: Certificat
         f"{oauth}.sasl.oauthbearer.expected.issuer": ISSUER,
         f"{oauth}.sasl.oauthbearer.expected.audience": AUDIENCE,
     }
+
+
+def exactly(rule: AclBinding) -> AclBindingFilter:
+    """The filter that finds this ACL and no other."""
+    return AclBindingFilter(
+        rule.restype,
+        rule.name,
+        rule.resource_pattern_type,
+        rule.principal,
+        rule.host,
+        rule.operation,
+        rule.permission_type,
+    )

@@ -33,7 +33,7 @@ from .imaging_study import Outcome, StudyMerge, merge_study
 from .marks import without_marks
 from .merge_dose import DoseMerge, merge_dose
 from .patient import PatientMerge, merge_patient
-from .read import in_partition, read_event, read_patient_identifier, read_study_values
+from .read import in_partition, read_event, read_study_values
 from .settlement import Settlement, patient_identifiers, settle
 from .validation import validate_new
 from .values import InstanceChange, InstanceRun, Kind, Mark, Omission, PatientValues, fold
@@ -73,7 +73,6 @@ __all__ = [
     "merge_study",
     "patient_identifiers",
     "read_event",
-    "read_patient_identifier",
     "read_study_values",
     "settle",
     "study_identifier",

@@ -21,11 +21,11 @@ from .fragments import PatientIdentifier
 from .header import Header, Readings
 from .read_dose import is_dose_report, read_dose
 from .read_instance import read_instance, read_series
-from .read_patient import read_patient
+from .read_patient import read_patient, read_patient_identifier
 from .read_study import read_study
 from .values import InstanceChange, Kind, Mark, PatientValues, SeriesValues, StudyValues
 
-__all__ = ["in_partition", "read_event", "read_patient_identifier", "read_study_values"]
+__all__ = ["in_partition", "read_event", "read_study_values"]
 
 _LEADING_ZERO = re.compile(r"\.0[0-9]")
 DEFAULT_PARTITION = "Microsoft.Default"
@@ -70,23 +70,19 @@ def read_event(
     return change
 
 
-def read_study_values(metadata: str, *, profile: SourceProfile, options: MappingOptions) -> StudyValues:
-    """What a data set, of an instance or a search's result, says of its study. Raises RejectedError when it is none."""
+def read_study_values(
+    metadata: str, study_instance_uid: str, *, profile: SourceProfile, options: MappingOptions
+) -> tuple[StudyValues, PatientIdentifier | None]:
+    """What a data set, of an instance or a search's result, says of its study; and by what it identifies the patient,
+    None when it does not. Raises RejectedError when it is no data set.
+    """
     header = Header(metadata, "")
     known = _with_schemes(header, options)
-    return read_study(header, _clock(header, profile, known), profile, known)
-
-
-def read_patient_identifier(
-    metadata: str, study_instance_uid: str, *, profile: SourceProfile, options: MappingOptions
-) -> PatientIdentifier | None:
-    """By what a data set, of an instance or a search's result, identifies its patient; None when it does not."""
+    study = read_study(header, _clock(header, profile, known), profile, known)
     try:
-        header = Header(metadata, "")
-        known = _with_schemes(header, options)
-        return read_patient(header, study_instance_uid, profile, known, today=date.max).identifier
+        return study, read_patient_identifier(header, study_instance_uid, profile, known)
     except RejectedError:
-        return None
+        return study, None
 
 
 class _Uids(NamedTuple):

@@ -12,7 +12,7 @@ from .issuers import read_issuer
 from .names import read_name
 from .values import PatientValues
 
-__all__ = ["read_patient"]
+__all__ = ["read_patient", "read_patient_identifier"]
 
 _GENDERS = {"M": "male", "F": "female", "O": "other", "U": "unknown"}
 _EARLIEST_BIRTH = "1850"
@@ -27,7 +27,7 @@ def read_patient(
     Raises RejectedError without a PatientID if none may be made up.
     """
     return PatientValues(
-        identifier=_identifier(data_set, study_instance_uid, profile, options),
+        identifier=read_patient_identifier(data_set, study_instance_uid, profile, options),
         name=read_name(data_set, "00100010", "PatientName"),
         gender=_gender(data_set),
         birth_date=_birth_date(data_set, today),
@@ -35,9 +35,10 @@ def read_patient(
     )
 
 
-def _identifier(
+def read_patient_identifier(
     data_set: DataSet, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
 ) -> PatientIdentifier:
+    """By what the data set identifies the patient. Raises RejectedError as read_patient does."""
     value = data_set.text("00100020", "PatientID")
     if value is None:
         if options.missing_patient_id == "placeholder":

@@ -31,6 +31,7 @@ from tests.integration.security.conftest import Secured
 from tests.integration.security.document import acl_commands
 from tests.integration.security.roles import Ended, Role
 from tests.services.kafka_tools import kafka_acls
+from tests.services.secure_kafka import exactly
 
 # A broker that denies is asked by many clients, each of which signs in anew: minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -71,7 +72,7 @@ class Ruled:
 
     def without(self, rule: AclBinding) -> None:
         """Takes one ACL away; returns when the broker acts by it."""
-        (removed,) = self.admin.delete_acls([_exactly(rule)]).values()
+        (removed,) = self.admin.delete_acls([exactly(rule)]).values()
         assert removed.result(30) == [rule]
         eventually(lambda: rule not in self.rules())
 
@@ -286,15 +287,3 @@ def _all(role: Role, *commands: tuple[str, ...]) -> Ended:
         if ended.code:
             break
     return ended
-
-
-def _exactly(rule: AclBinding) -> AclBindingFilter:
-    return AclBindingFilter(
-        rule.restype,
-        rule.name,
-        rule.resource_pattern_type,
-        rule.principal,
-        rule.host,
-        rule.operation,
-        rule.permission_type,
-    )

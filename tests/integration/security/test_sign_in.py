@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import (
     AclBinding,
-    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
@@ -21,6 +20,7 @@ from tests.integration.security.conftest import CLIENT_SECRET, Secured
 from tests.integration.security.document import settings_example
 from tests.integration.security.roles import Ended
 from tests.services.certificates import Certificates
+from tests.services.secure_kafka import exactly
 
 USER = "dicomcast-producer"
 KEY_PASSWORD = "key-hush"
@@ -49,18 +49,7 @@ def allowed(secured: Secured) -> Iterator[None]:
     secured.kafka.add_user(USER)
     secured.kafka.add_user(USER, "SCRAM-SHA-256")
     yield
-    theirs = [
-        AclBindingFilter(
-            rule.restype,
-            rule.name,
-            rule.resource_pattern_type,
-            rule.principal,
-            rule.host,
-            rule.operation,
-            rule.permission_type,
-        )
-        for rule in rules
-    ]
+    theirs = [exactly(rule) for rule in rules]
     for gone in admin.delete_acls(theirs).values():
         gone.result(30)
     eventually(lambda: not any(admin.describe_acls(one).result(30) for one in theirs))

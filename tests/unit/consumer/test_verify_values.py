@@ -7,7 +7,6 @@ from dicomcast_consumer.mapping import (
     MappingOptions,
     Resource,
     SourceProfile,
-    read_patient_identifier,
     read_study_values,
 )
 from dicomcast_consumer.mapping.identity import our_tag
@@ -48,11 +47,7 @@ def said(**attributes: str) -> Said:
     }
     text = ",".join(f'"{tags[name]}":{{"vr":"LO","Value":["{value}"]}}' for name, value in attributes.items())
     profile = SourceProfile(feed="main", dicomweb_url="https://dicom.example.org", patient_system="urn:id")
-    options = MappingOptions()
-    return Said(
-        read_study_values(f"{{{text}}}", profile=profile, options=options),
-        read_patient_identifier(f"{{{text}}}", "1.2", profile=profile, options=options),
-    )
+    return Said(*read_study_values(f"{{{text}}}", "1.2", profile=profile, options=MappingOptions()))
 
 
 SAME = said(

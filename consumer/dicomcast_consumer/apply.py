@@ -99,7 +99,7 @@ class StudyApplier:
         prove: Prove,
         options: MappingOptions,
         metrics: ConsumerMetrics,
-        max_in_flight: int = 8,
+        max_in_flight: int = 4,
         least_wait_s: float = 0.5,
         stuck_after_s: float = 900.0,
     ) -> None:

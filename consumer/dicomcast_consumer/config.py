@@ -24,7 +24,7 @@ class ConsumerSection(Section):
         default="earliest", description="Where a group without offsets begins. Written down at once."
     )
     max_in_flight: int = Field(
-        default=8, ge=1, description="Groups of studies on their way to FHIR at once; 1 is strict partition order."
+        default=4, ge=1, description="Groups of studies on their way to FHIR at once; 1 is strict partition order."
     )
     max_studies_per_bundle: int = Field(default=25, ge=1, description="Studies that share a search and a transaction.")
     max_instances_per_bundle: int = Field(

@@ -45,7 +45,7 @@ _LOOK_S: Final = 1.0
 class Limits:
     """How much goes on at once."""
 
-    max_in_flight: int = 8
+    max_in_flight: int = 4
     max_runs: int = 25
     max_records: int = 500
     max_bytes: int = 16 * 1024 * 1024

@@ -5,6 +5,7 @@ two or three of these: what a reading asked for, and found, is the key under whi
 """
 
 import json
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -42,8 +43,7 @@ class Header(DataSet):
         """The attributes that were asked for, and what they were."""
 
     def _element(self, tag: str) -> Any:
-        raw = super()._element(tag)
-        self.asked[tag] = raw
+        raw = self.asked[tag] = super()._element(tag)
         return None if raw is None else _decoded(raw)
 
     def exact(self, tag: str) -> DataSet:
@@ -56,10 +56,24 @@ class Header(DataSet):
         for omission in omissions:
             self._note(replace(omission, sop_instance_uid=self._sop_instance_uid))
 
-    def holds(self, asked: tuple[str, ...], found: list[msgspec.Raw | None]) -> bool:
+    def found(self) -> "_Found":
+        """What was asked for, and found."""
+        present: dict[str, msgspec.Raw] = {}
+        absent: set[str] = set()
+        for tag, raw in self.asked.items():
+            if raw is None:
+                absent |= {tag, tag.lower()}
+                continue
+            key = tag if tag in self._attributes else tag.lower()
+            present[key] = raw.copy()  # a Raw holds all of its text
+            if key != tag:
+                absent.add(tag)
+        return _Found(tuple(present), list(present.values()), frozenset(absent))
+
+    def holds(self, known: "_Found") -> bool:
         """Whether these attributes are what they were in another data set, to the byte."""
-        find = super()._element
-        return [find(tag) for tag in asked] == found
+        attributes = self._attributes
+        return list(map(attributes.get, known.present)) == known.values and attributes.keys().isdisjoint(known.absent)
 
 
 def _split(text: str) -> _Attributes:
@@ -116,10 +130,18 @@ def _any_depth(parse: Callable[[str], Any], text: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """Keys of attributes as they are written, their values, and the keys that are not there."""
+
+    present: tuple[str, ...]
+    values: list[msgspec.Raw]
+    absent: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Reading(Generic[T]):
     context: tuple[object, ...]
-    asked: tuple[str, ...]
-    found: list[msgspec.Raw | None]
+    found: _Found
     values: T
     omissions: tuple[Omission, ...]
 
@@ -138,7 +160,7 @@ class Readings(Generic[T]):
         not change. Omissions are noted in the header either way.
         """
         known = self._readings.get(key)
-        if known is not None and _are(known.context, context) and header.holds(known.asked, known.found):
+        if known is not None and _are(known.context, context) and header.holds(known.found):
             self._readings.move_to_end(key)
             reading = known
         else:
@@ -148,7 +170,7 @@ class Readings(Generic[T]):
         return reading.values
 
     def _keep(self, key: object, reading: _Reading[T]) -> None:
-        if sum(memoryview(raw).nbytes for raw in reading.found if raw is not None) > _MOST_BYTES:
+        if sum(memoryview(raw).nbytes for raw in reading.found.values) > _MOST_BYTES:
             return
         self._readings[key] = reading
         self._readings.move_to_end(key)
@@ -160,9 +182,8 @@ def _first(header: Header, read: Callable[[], T], context: tuple[object, ...]) -
     noted, header.omissions, header.asked = header.omissions, [], {}
     values = read()
     own, header.omissions = tuple(header.omissions), noted
-    found = [None if raw is None else raw.copy() for raw in header.asked.values()]  # a Raw holds all of its text
-    return _Reading(context, tuple(header.asked), found, values, own)
+    return _Reading(context, header.found(), values, own)
 
 
 def _are(known: tuple[object, ...], context: tuple[object, ...]) -> bool:
-    return all(one is other for one, other in zip(known, context, strict=True))
+    return all(map(operator.is_, known, context))

@@ -7,7 +7,7 @@ from .identity import Resource
 from .marks import Marks
 from .values import Mark
 
-__all__ = ["family_names", "has_name", "merge_names"]
+__all__ = ["family_names", "has_name", "is_named", "merge_names"]
 
 REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 _COMPONENTS = ("family", "given", "prefix", "suffix")
@@ -24,6 +24,12 @@ def family_names(patient: Resource) -> list[str]:
     return [str(name["family"]) for name in patient.get("name") or () if name.get("family")]
 
 
+def is_named(patient: Resource, name: PersonName) -> bool:
+    """Whether an alphabetic name, and no other, is the Patient's usual name as it is."""
+    groups, known = name.groups, _known_groups(patient.get("name") or ())
+    return known.keys() == groups.keys() == {"ABC"} and _is_as_we_write(known["ABC"], groups["ABC"].json())
+
+
 def merge_names(patient: Resource, name: PersonName, mark: Mark, marks: Marks) -> None:
     """Put the groups of a PN into the Patient's names, each unless it is older than what is there.
 
@@ -31,12 +37,12 @@ def merge_names(patient: Resource, name: PersonName, mark: Mark, marks: Marks) -
     more each names its representation (iso21090-EN-representation), and so does a usual name that is not alphabetic.
     Names with another use stay as they are.
     """
-    names = list(patient.get("name") or ())
-    known = _known_groups(names)
-    if known.keys() == name.groups.keys() == {"ABC"} and _is_as_we_write(known["ABC"], name.groups["ABC"].json()):
+    if is_named(patient, name):
         marks.take("name/ABC", mark)
         return
-    for code, group in name.groups.items():
+    names = list(patient.get("name") or ())
+    known, groups = _known_groups(names), name.groups
+    for code, group in groups.items():
         if code not in known or not marks.is_older(mark, f"name/{code}"):
             known[code] = _with_components(known.get(code) or {}, group.json())
             marks.take(f"name/{code}", mark)

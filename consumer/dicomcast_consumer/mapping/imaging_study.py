@@ -4,9 +4,11 @@ Changes are applied one by one in the order of their marks, so that a run of 500
 others wrote stays: see `as_of` for who may overwrite what.
 """
 
-from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
+
+import msgspec
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
@@ -39,8 +41,7 @@ class Outcome(Enum):
     """There is no study and none is to be made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyMerge:
+class StudyMerge(msgspec.Struct, frozen=True, kw_only=True):
     """The ImagingStudy as it is to be; None when the outcome is NOTHING."""
 
     outcome: Outcome
@@ -76,7 +77,7 @@ def merge_study(
             if not invalid:
                 raise
             rejected += [(change, error) for change in invalid]
-            settlement = replace(settlement, runs=kept)
+            settlement = msgspec.structs.replace(settlement, runs=kept)
     resource = None if outcome is Outcome.NOTHING else merge.result(outcome)
     return StudyMerge(outcome=outcome, resource=resource, rejected=tuple(rejected), report=settlement.report)
 
@@ -175,15 +176,16 @@ class _Merge:
             offer_single(target, element, reference.json() if reference else None, mark=mark, marks=marks)
         if values.study_id:
             merge_study_id(target, values.study_id, mark, marks)
-        for element, entries, is_same in (
-            ("identifier", [values.accession.identifier()] if values.accession else [], _is_same_identifier),
-            ("basedOn", [number.request() for number in values.requests], _is_same_request),
-            ("interpreter", [reference.json() for reference in values.interpreters], _is_same_reference),
-            ("procedureCode", [concept.json() for concept in values.procedure_codes], _is_same_concept),
-            ("reasonCode", [concept.json() for concept in values.reason_codes], _is_same_concept),
-        ):
-            if entries:
-                merge_list(target, element, entries, is_same=is_same, replaces=replaces, mark=mark, marks=marks)
+        merge = partial(merge_list, target, replaces=replaces, mark=mark, marks=marks)
+        if values.accession is not None:
+            merge("identifier", [values.accession.identifier()], is_same=_is_same_identifier)
+        if values.requests:
+            merge("basedOn", [number.request() for number in values.requests], is_same=_is_same_request)
+        if values.interpreters:
+            merge("interpreter", [reader.json() for reader in values.interpreters], is_same=_is_same_reference)
+        for element, concepts in (("procedureCode", values.procedure_codes), ("reasonCode", values.reason_codes)):
+            if concepts:
+                merge(element, [concept.json() for concept in concepts], is_same=_is_same_concept)
 
     def _refer(self, settlement: Settlement, subject: str | None, endpoint: str) -> None:
         target = self._resource
@@ -224,9 +226,10 @@ class _Merge:
 
     def _modalities(self) -> list[Resource]:
         found: dict[tuple[str, str], Resource] = {}
-        for coding in [*(self._resource.get("modality") or ()), *self._series.modalities()]:
+        present = self._series.modalities()
+        for coding in [*(self._resource.get("modality") or ()), *present]:
             found.setdefault((str(coding.get("code")), str(coding.get("system") or "")), coding)
-        wanted = {(str(c["code"]), str(c.get("system") or "")) for c in self._series.modalities()}
+        wanted = {(str(coding["code"]), str(coding.get("system") or "")) for coding in present}
         if self._options.modality.acquisition_only:
             wanted = {key for key in wanted if key[1] != DCM or key[0] in ACQUISITION_MODALITIES}
         return [found[key] for key in sorted(wanted)]

@@ -8,6 +8,7 @@ An event older than a value's mark only fills it; an equal or newer one overwrit
 does not depend on the order in which dead letters, partitions and feeds come. Marks alone are never a reason to write.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -46,7 +47,7 @@ class Marks:
 
     def take(self, name: str, mark: Mark) -> None:
         """Give the value this mark, unless it has a newer one."""
-        known = self.get(name)
+        known = self._marks.get(name) or self.get(name)
         if known is None or not mark.older_than(known):
             self._marks[name] = mark
 
@@ -70,7 +71,7 @@ class Marks:
         for uid, present in elements.items():
             found = [self._marks.get(f"series/{uid}/{element}") for element in present]
             first = found[0] if found else None
-            if first is not None and all(mark is first or mark == first for mark in found):
+            if first is not None and found.count(first) == len(found):
                 kept[f"series/{uid}"] = first
             else:
                 pairs = zip(present, found, strict=True)
@@ -79,12 +80,13 @@ class Marks:
 
     def extensions(self) -> list[Resource]:
         """The extensions that hold these marks, sorted."""
-        by_object: dict[int, tuple[Mark, list[str]]] = {}  # mostly one object for all the names of a mark
+        by_object: dict[int, list[str]] = defaultdict(list)  # mostly one object for all the names of a mark
         for name, mark in self._marks.items():
-            by_object.setdefault(id(mark), (mark, []))[1].append(name)
-        by_mark: dict[tuple[str, int, str], list[str]] = {}
-        for mark, names in by_object.values():
-            by_mark.setdefault((mark.feed, mark.sequence, _instant(mark.timestamp)), []).extend(names)
+            by_object[id(mark)].append(name)
+        by_mark: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+        for names in by_object.values():
+            mark = self._marks[names[0]]
+            by_mark[mark.feed, mark.sequence, _instant(mark.timestamp)] += names
         return [_extension(key, names) for key, names in sorted(by_mark.items())]
 
     def write(self, resource: Resource) -> None:
@@ -121,8 +123,9 @@ def _extension(key: tuple[str, int, str], names: Iterable[str]) -> Resource:
 def _parse(extension: Resource) -> tuple[Mark | None, list[str]]:
     """The mark and the names of an extension; no mark when it is not as we write it."""
     parts = {e.get("url"): e.get("valueString") or e.get("valueInstant") for e in extension.get("extension") or ()}
-    mark = _mark(*(str(parts.get(name) or "") for name in ("feed", "sequence", "timestamp")))
-    return mark, str(parts.get("values") or "").split()
+    find = parts.get
+    mark = _mark(str(find("feed") or ""), str(find("sequence") or ""), str(find("timestamp") or ""))
+    return mark, str(find("values") or "").split()
 
 
 @lru_cache(maxsize=1024)
@@ -136,11 +139,9 @@ def _mark(feed: str, sequence: str, timestamp: str) -> Mark | None:
 
 def differs(resource: Resource, other: Resource) -> bool:
     """Whether two versions differ in more than our marks: then one has to be written over the other."""
-    if any(name not in resource for name in other if name != "meta"):
+    if {**resource, "meta": None} != {**other, "meta": None}:
         return True
-    if any(name not in other or other[name] != value for name, value in resource.items() if name != "meta"):
-        return True
-    return _meta_without_marks(resource) != _meta_without_marks(other)
+    return resource.get("meta") is not other.get("meta") and _meta_without_marks(resource) != _meta_without_marks(other)
 
 
 def without_marks(resource: Resource) -> Resource:

@@ -2,14 +2,16 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import zip_longest
+
+import msgspec
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions
 from .as_of import is_vaguer_code, is_vaguer_date, merge_list, offer
 from .dates import is_refinement
 from .fragments import PersonName
-from .human_names import family_names, has_name, merge_names
+from .human_names import family_names, has_name, is_named, merge_names
 from .identity import Resource, is_ours, our_tag
 from .marks import Marks, differs
 from .order import ordered
@@ -19,8 +21,7 @@ from .values import Mark, PatientValues
 __all__ = ["PatientMerge", "merge_patient"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientMerge:
+class PatientMerge(msgspec.Struct, frozen=True, kw_only=True):
     """The Patient as it is to be. `changed` is True for a new one; `report` names what a person should look at."""
 
     resource: Resource
@@ -35,14 +36,33 @@ def merge_patient(
 
     Raises RejectedError `map.patient_mismatch` where options ask for it, and `map.invalid_resource`.
     """
+    told = _without_repeats(values)
     if existing is None:
-        return _create(values, options)
+        return _create(told, options)
+    if all(_says(existing, said) for _, said in told):
+        return PatientMerge(resource=existing, changed=False)
     merge = _Merge(dict(existing), options)  # what is in it is replaced, never altered
-    merge.add_all(values)
+    merge.add_all(told)
     if not differs(merge.resource, existing):
         return PatientMerge(resource=existing, changed=False, report=tuple(merge.report))
     merge.marks.write(merge.resource)
     return PatientMerge(resource=ordered(merge.resource), changed=True, report=tuple(merge.report))
+
+
+def _without_repeats(values: Sequence[tuple[Mark, PatientValues]]) -> list[tuple[Mark, PatientValues]]:
+    """Of equal ones in a row the last alone has the same effect."""
+    following = [said for _, said in values[1:]]
+    return [pair for pair, after in zip_longest(values, following) if pair[1] != after]
+
+
+def _says(patient: Resource, said: PatientValues) -> bool:
+    """Whether the Patient has all of this as it is: it stays, for marks alone are no reason to write."""
+    return (
+        said.gender in (None, patient.get("gender"))
+        and said.birth_date in (None, patient.get("birthDate"))
+        and not said.other_identifiers
+        and (said.name is None or is_named(patient, said.name))
+    )
 
 
 def _create(values: Sequence[tuple[Mark, PatientValues]], options: MappingOptions) -> PatientMerge:
@@ -72,10 +92,9 @@ class _Merge:
         self._overwrites = is_new or update == "dicom-wins" or (update == "owned" and is_ours(resource))
 
     def add_all(self, values: Sequence[tuple[Mark, PatientValues]]) -> None:
-        """Merge what events say, oldest first. Of equal ones in a row the last alone has the same effect."""
-        for position, (mark, value) in enumerate(values):
-            if position + 1 == len(values) or values[position + 1][1] != value:
-                self._add(mark, value)
+        """Merge what events say, oldest first."""
+        for mark, value in values:
+            self._add(mark, value)
 
     def _add(self, mark: Mark, values: PatientValues) -> None:
         if self._untouchable:

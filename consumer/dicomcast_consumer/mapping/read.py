@@ -147,6 +147,7 @@ class _Shared:
 
 
 _READINGS: Final = Readings[_Shared]()
+_AHEAD: Final = timedelta(hours=14)
 
 
 def _today(timestamp: datetime) -> date:
@@ -154,7 +155,7 @@ def _today(timestamp: datetime) -> date:
 
     Of the last year that there is: any day as well, for no later one can be written.
     """
-    return (timestamp + timedelta(hours=14)).date() if 1970 < timestamp.year < date.max.year else date.max
+    return (timestamp + _AHEAD).date() if 1970 < timestamp.year < date.max.year else date.max
 
 
 def _read_shared(

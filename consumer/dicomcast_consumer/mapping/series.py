@@ -187,7 +187,7 @@ def _entry(series: _Series, instances: list[Resource]) -> Resource:
     elements.setdefault("modality", _ABSENT_MODALITY)
     if instances:
         elements["instance"] = sorted(instances, key=_position)
-    if digests(elements) or series.unlisted:
+    if series.unlisted or digests(elements):
         elements = with_digests(elements, series.unlisted)
     return arranged(elements, SERIES_ORDER)
 
@@ -217,7 +217,9 @@ def _instance(known: Resource | None, uid: str, values: InstanceValues) -> Resou
 
 def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
     coding = sop_class_coding(values.sop_class_uid, values.sop_class_display)
-    present = (known or {}).get("sopClass") or {}
+    if known is None:
+        return coding
+    present = known.get("sopClass") or {}
     return present if all(present.get(name) == value for name, value in coding.items()) else coding
 
 

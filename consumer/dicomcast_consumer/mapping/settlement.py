@@ -6,8 +6,9 @@ else's study stays as it is; where it cannot be compared with DICOM's patient, t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
@@ -26,8 +27,7 @@ def patient_identifiers(changes: Iterable[InstanceChange]) -> tuple[PatientIdent
     return tuple({identifier.token: identifier for identifier in named}.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What `settle` found."""
 
     runs: tuple[InstanceRun, ...]

@@ -25,7 +25,9 @@ def digest(sop_instance_uid: str) -> str:
 
 def digests(series: Resource) -> list[str]:
     """Those that an ImagingStudy.series has."""
-    texts = [str(e.get("valueString") or "") for e in series.get("extension") or () if e.get("url") == URL]
+    if "extension" not in series:
+        return []
+    texts = [str(e.get("valueString") or "") for e in series["extension"] or () if e.get("url") == URL]
     return [text[i : i + _LENGTH] for text in texts for i in range(0, len(text), _LENGTH)]
 
 

@@ -38,7 +38,7 @@ _DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d(T.*)?)?)?")
 _DATE_TIME: Final = TypeAdapter[Any](DateTimeType)
 
 _valid: set[object] = set()
-"""The shapes that have been found valid, each with the name of its type."""
+"""The shapes that have been found valid, each after its type."""
 
 
 def validate_new(resource: Resource) -> None:
@@ -57,7 +57,9 @@ def validate_instance(instance: Resource) -> None:
 
 
 def _validate(model: type[BaseModel], element: Resource) -> None:
-    shape = (model.__name__, _shape(element))
+    kinds: list[object] = [model]
+    _note_shape(element, kinds)
+    shape = tuple(kinds)
     if shape in _valid:
         return
     try:
@@ -71,18 +73,27 @@ def _validate(model: type[BaseModel], element: Resource) -> None:
     _valid.add(shape)
 
 
-def _shape(node: Any) -> object:
-    """Equal for elements that are valid or not together."""
+def _note_shape(node: Any, shape: list[object]) -> None:
+    """Append what is equal for nodes that are valid or not together. A list's length is noted below zero."""
     kind = type(node)
     if kind is str:
-        return _kind(node)
-    if kind is dict:
-        return (dict, *node, *[_kind(one) if type(one) is str else _shape(one) for one in node.values()])
-    if kind is list:
-        return (list, *[_shape(one) for one in node])
-    if kind is int:
-        return (int, node < 0, node > 0, node > _MAX_INT)
-    return kind
+        shape.append(_kind(node))
+    elif kind is dict:
+        shape.append(len(node))
+        shape += node
+        for one in node.values():
+            if type(one) is str:
+                shape.append(_kind(one))
+            else:
+                _note_shape(one, shape)
+    elif kind is list:
+        shape.append(-1 - len(node))
+        for one in node:
+            _note_shape(one, shape)
+    elif kind is int:
+        shape.append((node < 0, node > 0, node > _MAX_INT))
+    else:
+        shape.append(kind)
 
 
 @lru_cache(maxsize=4096)

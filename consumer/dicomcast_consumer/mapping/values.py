@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import Enum
 from functools import cmp_to_key
 
+import msgspec
+
 from .dose_values import DoseReport
 from .fragments import (
     AccessionNumber,
@@ -32,8 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """Which event a value stems from."""
 
     feed: str
@@ -118,8 +119,7 @@ class SeriesValues:
     specimens: tuple[LogicalReference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceValues:
+class InstanceValues(msgspec.Struct, frozen=True, kw_only=True):
     """What ImagingStudy.series.instance takes."""
 
     sop_class_uid: str
@@ -129,8 +129,7 @@ class InstanceValues:
     frames: Frames | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceChange:
+class InstanceChange(msgspec.Struct, frozen=True, kw_only=True):
     """One event, read. UPSERT has values; REMOVE and SKIP have none."""
 
     mark: Mark
@@ -150,8 +149,7 @@ class InstanceChange:
     omissions: tuple[Omission, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceRun:
+class InstanceRun(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of one SOP instance in a run of queued events, oldest first, never empty, no SKIP among them.
 
     `last` is the net effect on the instance. The earlier ones still give their study, series and patient values, and
@@ -189,8 +187,11 @@ def fold(changes: Iterable[InstanceChange]) -> tuple[InstanceRun, ...]:
 
     SKIP has no effect and is left out. An event that is there twice counts once.
     """
+    ordered = in_order(changes)
+    if len(ordered) == 1 and ordered[0].kind is not Kind.SKIP:
+        return (InstanceRun(changes=(ordered[0],)),)
     by_instance: dict[str, dict[tuple[str, int], InstanceChange]] = {}
-    for change in in_order(changes):
+    for change in ordered:
         if change.kind is not Kind.SKIP:
             key = (change.mark.feed, change.mark.sequence)
             by_instance.setdefault(change.sop_instance_uid, {})[key] = change

@@ -1,10 +1,9 @@
 """Whose study it is (decision 13)."""
 
-from dataclasses import replace
-
 import pytest
 from dicomcast_consumer.mapping import MappingOptions, Outcome, Resource
 from dicomcast_schemas import Action, State
+from msgspec.structs import replace
 
 from tests.unit.mapping.scene import STUDY, Scene, change, event
 

@@ -15,6 +15,7 @@ __all__ = ["check_topics", "require_same_count", "require_topic"]
 log = structlog.get_logger("dicomcast.topics")
 
 _AGAIN_S: Final = 0.5
+_TELL_EVERY_S: Final = 60.0
 
 
 def check_topics(look: KafkaLook, *, topic: str, group: str) -> int:
@@ -67,12 +68,12 @@ def _check_room(look: KafkaLook, *, topic: str, letters: str) -> None:
 
 
 def _partitions(look: KafkaLook, topic: str, right: str) -> int:
-    waited = False
+    told_at_s = -_TELL_EVERY_S
     while True:
         try:
             return look.partitions(topic, right)
         except DependencyError as error:
-            if not waited:
+            if time.monotonic() - told_at_s >= _TELL_EVERY_S:
+                told_at_s = time.monotonic()
                 log.warning("kafka.waiting", reason=str(error))
-            waited = True
             time.sleep(_AGAIN_S)

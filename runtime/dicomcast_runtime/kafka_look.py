@@ -1,9 +1,10 @@
 """What the brokers say of topics, groups and rights. Blocking; asking creates no topic and changes nothing of ours."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -44,7 +45,11 @@ class Brokers:
 
 
 class KafkaLook:
-    """Asks one cluster. Raises ConfigurationError when it refuses this client, DependencyError when it is away."""
+    """Asks one cluster. Raises ConfigurationError when it refuses this client, DependencyError when it is away.
+
+    After a question without answer the next one is asked by a new client: one whose broker had frozen while it was
+    connecting was seen to find none for three minutes, in which others found it (librdkafka 2.16).
+    """
 
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:
         self._servers = kafka.root["bootstrap.servers"]
@@ -54,8 +59,12 @@ class KafkaLook:
         """What the brokers have given out, once they were asked."""
         self._tells = True
         """Whether the brokers tell rights; those that do not are asked once, it takes until the timeout."""
+        self._config = self._errors.config(kafka.client())
+        self._admin = self._client()
+
+    def _client(self) -> AdminClient:
         try:
-            self._admin = AdminClient(self._errors.config(kafka.client()))
+            return AdminClient(self._config)
         except KafkaException as error:
             raise property_error(error.args[0]) from None
 
@@ -98,7 +107,7 @@ class KafkaLook:
             futures = self._admin.describe_topics(
                 TopicCollection([topic]), include_authorized_operations=True, request_timeout=self._timeout_s
             )
-            return futures[topic].result().authorized_operations  # type: ignore[no-any-return]
+            return self._result(futures[topic]).authorized_operations  # type: ignore[no-any-return]
 
         if not self._tells:
             return None
@@ -113,7 +122,7 @@ class KafkaLook:
             futures = self._admin.describe_consumer_groups(
                 [group], include_authorized_operations=True, request_timeout=self._timeout_s
             )
-            return futures[group].result().authorized_operations  # type: ignore[no-any-return]
+            return self._result(futures[group]).authorized_operations  # type: ignore[no-any-return]
 
         return _rights(self._asked(ask, f"looking at group {group}", untold=_UNTOLD, group=f"Read on group {group}"))
 
@@ -136,7 +145,7 @@ class KafkaLook:
         def ask() -> list[int]:
             wanted = {TopicPartition(topic, partition): _MAX_TIMESTAMP for partition in range(partitions)}
             answers = self._admin.list_offsets(wanted, request_timeout=self._timeout_s)
-            return [int(future.result().timestamp) for future in answers.values()]
+            return [int(self._result(future).timestamp) for future in answers.values()]
 
         doing = f"asking the leaders of {topic}'s partitions"
         found = self._asked(ask, doing, untold=_UNTOLD, topic=f"{right} on topic {topic}") or ()
@@ -158,8 +167,16 @@ class KafkaLook:
         self._errors.forget()
         return answer
 
+    def _result(self, future: "Future[Any]") -> Any:
+        """The client bounds its request; this is for one that forgot it."""
+        try:
+            return future.result(2 * self._timeout_s)
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
     def _stop(self, doing: str, error: KafkaError, *, topic: str = "", group: str = "") -> StopError:
         self._admin.poll(0)  # what the client has to report comes in its poll alone
+        self._admin = self._client()
         refused = refusal(doing, (error, *self._errors.reported), topic=topic, group=group)
         if refused is not None:
             return refused

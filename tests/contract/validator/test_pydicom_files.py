@@ -1,7 +1,7 @@
 """Every file of pydicom's own test data becomes valid R4, with every choice of the settings, or is rejected by name."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from dicomcast_consumer.__main__ import app
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import InstanceChange, MappingOptions, read_event
 from dicomcast_schemas import DicomChangeEvent
+from msgspec.structs import replace
 from pydicom.datadict import tag_for_keyword
 from typer.testing import CliRunner
 
@@ -93,7 +94,7 @@ def _without_effect(event: DicomChangeEvent) -> list[tuple[str, Any]]:
         if not value or any(omission.attribute == keyword for omission in whole.omissions):
             continue
         less = {name: element for name, element in data_set.items() if name != tag}
-        rest = _read(replace(event, metadata=json.dumps(less)))
+        rest = _read(dataclasses.replace(event, metadata=json.dumps(less)))
         if rest is not None and replace(rest, omissions=()) == replace(whole, omissions=()):
             found.append((keyword, value))
     return found

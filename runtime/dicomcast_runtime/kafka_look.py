@@ -47,8 +47,8 @@ class Brokers:
 class KafkaLook:
     """Asks one cluster. Raises ConfigurationError when it refuses this client, DependencyError when it is away.
 
-    After a question without answer the next one is asked by a new client: one whose broker had frozen while it was
-    connecting was seen to find none for three minutes, in which others found it (librdkafka 2.16).
+    After a question without answer the next one is asked by a new client: a member of a chaos run, whose broker had
+    frozen while it was starting, had no answer for three minutes in which new clients had theirs (librdkafka 2.16).
     """
 
     def __init__(self, kafka: KafkaSettings, *, timeout_s: float = 10.0) -> None:

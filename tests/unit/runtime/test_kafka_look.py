@@ -48,7 +48,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
 
 
 def test_a_client_that_found_no_broker_is_not_asked_again(clients: Clients) -> None:
-    """One was seen to find none for minutes, in which others did: a member that was starting never started."""
+    """A member that was starting when its broker froze did not get on for minutes in which new clients found it."""
     look = KafkaLook(KafkaSettings(bootstrap_servers=BROKER))
     with pytest.raises(DependencyError, match=r"looking at topic events: Kafka at .* gives no answer"):
         look.partitions("events", "Read")

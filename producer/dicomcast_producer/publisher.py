@@ -10,7 +10,7 @@ is aborted, events would be gone that the cursor counts.
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,16 +18,19 @@ from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
 from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
-from dicomcast_schemas.topic import METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for
+from dicomcast_schemas.topic import CE_ID, METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for
 
 from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
 from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
+from .position import Position
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
 from .stable_offsets import Place, StableOffsets
 
 __all__ = ["KafkaPublisher", "transactional_id"]
+
+T = TypeVar("T")
 
 _TRY_S: Final = 5.0
 """How long one call may wait for the broker before it is made again."""
@@ -95,7 +98,7 @@ class KafkaPublisher:
         self._pause = threading.Event()
 
     def fence(self) -> None:
-        """Ends every older instance's transactions for good. Call first, and again to begin anew."""
+        """Ends every older instance's transactions for good. Call first, and to begin anew; then `close_older`."""
         self._producer = None
         producer = self._new_producer()
         self._begun_at = time.monotonic()
@@ -105,7 +108,25 @@ class KafkaPublisher:
         if not self._ended:
             self._ended, self._was_committed = {_cursor_place(self._topic): _CLOSING}, False
         self._see()
-        self._close_older()
+
+    def close_older(self, position: Position | None) -> None:
+        """Ends what an older instance left open among the events, as the cursor, read after `fence`, says it ended.
+
+        What the cursor counts is committed. What is after it is not, or the cursor would count it: it is aborted, and
+        comes again. Where that cannot be told (no cursor; an entry of API v2 that was read late) it is committed: at
+        worst these events come again after it, with the same `ce_id`. Raises as `publish` does.
+        """
+        found = self._offsets.behind(self._offsets.partitions(self._topic))
+        try:
+            last = {place: self._offsets.last_record(place, offset) for place, offset in found.items()}
+        except ConfigurationError as error:
+            _log.warning("transaction.left_open", partitions=_names(found), committed=None, reason=str(error))
+            return
+        records = {place: record for place, record in last.items() if record is not None}
+        after = {place: record for place, record in records.items() if _is_after(record, position)}
+        for committed, ended in ((False, after), (True, {p: r for p, r in records.items() if p not in after})):
+            self._ended, self._was_committed = ended, committed
+            self._see()
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
         """The events in their order and the cursor, all or nothing; returns when they are committed.
@@ -182,21 +203,6 @@ class KafkaPublisher:
             _log.info("transaction.closed", partitions=names)
         self._ended = {}
 
-    def _close_older(self) -> None:
-        """Ends with a commit what an older instance left open among the events.
-
-        Whether it was committed is not known any more. If it was, the cursor counts these events; if not, they come
-        again after it, with the same `ce_id`.
-        """
-        found = self._offsets.behind(self._offsets.partitions(self._topic))
-        try:
-            last = {place: self._offsets.last_record(place, offset) for place, offset in found.items()}
-        except ConfigurationError as error:
-            _log.warning("transaction.left_open", partitions=_names(found), committed=None, reason=str(error))
-            return
-        self._ended, self._was_committed = {p: record for p, record in last.items() if record is not None}, True
-        self._see()
-
     def _open_places(self) -> dict[Place, int]:
         """Where the last transaction is open even after `_MARKERS_S`, with the last stable offset there."""
         until, pause_s = time.monotonic() + _MARKERS_S, 0.005
@@ -236,7 +242,7 @@ class KafkaPublisher:
 
     def _flush(self, producer: Producer) -> None:
         """Returns when everything is delivered."""
-        while producer.flush(_TRY_S):
+        while _served(lambda: producer.flush(_TRY_S)):
             self._give_up_in_time()
         if self._failed is not None:
             raise KafkaException(self._failed)
@@ -260,7 +266,7 @@ class KafkaPublisher:
                 produce()
             except BufferError:  # the client's own queue is full: let it send
                 self._give_up_in_time()
-                producer.poll(0.1)
+                _served(lambda: producer.poll(0.1))
             else:
                 return
 
@@ -273,13 +279,13 @@ class KafkaPublisher:
         waiting = False
         while True:
             try:
-                call()
+                _served(call)
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
                 if error.txn_requires_abort() or error.fatal() or not error.retriable():
                     raise self._named(error) from None
                 self._give_up_in_time()
-                producer.poll(0)
+                _served(lambda: producer.poll(0))
                 if not waiting:
                     _log.warning("kafka.waiting", reason=self._errors.reason(error))
                 waiting = True
@@ -353,12 +359,29 @@ class KafkaPublisher:
         return TransactionTimedOutError(text) if late else FencedError(text)
 
 
+def _served(call: Callable[[], T]) -> T:
+    """The call, in which the client calls back. A fatal error that it raises there is met by the next delivery report
+    as SystemError: the fatal one is raised in its place."""
+    try:
+        return call()
+    except SystemError as met:
+        if isinstance(met.__cause__, KafkaException):
+            raise met.__cause__ from None
+        raise
+
+
 def _cursor_place(topic: str) -> Place:
     return cursor_topic(topic), CURSOR_PARTITION
 
 
 def _names(places: Collection[Place]) -> list[str]:
     return sorted(f"{topic}[{partition}]" for topic, partition in places)
+
+
+def _is_after(record: Record, position: Position | None) -> bool:
+    """Whether the event is certainly not counted by the cursor."""
+    identity = dict(record.headers).get(CE_ID, b"").rpartition(b":")[2]
+    return position is not None and identity.isdigit() and int(identity) > position.sequence
 
 
 def _cursor_record(cursor: Cursor) -> Record:

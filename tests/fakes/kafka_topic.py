@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dicomcast_producer.cursor import Cursor
 from dicomcast_producer.entry import FeedEntry
+from dicomcast_producer.position import Position
 from dicomcast_producer.topic_check import TopicState
 from dicomcast_runtime.errors import FencedError
 
@@ -64,6 +65,9 @@ class FakePublisher:
     def fence(self) -> None:
         self._topic.epoch += 1
         self._epoch = self._topic.epoch
+
+    def close_older(self, position: Position | None) -> None:
+        """Nothing is ever left open here."""
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
         if self._epoch != self._topic.epoch:

@@ -117,8 +117,25 @@ def test_the_next_instance_repeats_what_it_finds_open_among_the_events(topic: To
     newer = topic.publisher()
     topic.answers.said = [{}, still_open, still_open, still_open, {}]
     newer.fence()
+    newer.close_older(Position(sequence=3))
     assert topic.seen() == [3, 3]
     assert len(topic.ids()) == 1
+
+
+@pytest.mark.parametrize(("position", "seen"), [(Position(sequence=2), [3]), (None, [3, 3])])
+def test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again(
+    topic: Topic, position: Position | None, seen: list[int]
+) -> None:
+    """Committed, it would be there twice. Without a cursor that cannot be told, and it is committed."""
+    older, entry = topic.publisher(), entries(3)
+    older.fence()
+    older.publish(entry, topic.cursor(3))
+    still_open = {topic.place_of(entry): 0}
+    newer = topic.publisher()
+    newer.fence()
+    topic.answers.said = [still_open, still_open, still_open, {}]
+    newer.close_older(position)
+    assert topic.seen() == seen
 
 
 def test_without_the_right_to_read_the_events_the_next_instance_goes_on(
@@ -131,5 +148,6 @@ def test_without_the_right_to_read_the_events_the_next_instance_goes_on(
     publisher = topic.publisher()
     topic.answers.said = [{}, {(topic.line.topic, 1): 0}]
     publisher.fence()
+    publisher.close_older(None)
     publisher.publish(entries(3), topic.cursor(3))
     assert topic.seen() == [3]

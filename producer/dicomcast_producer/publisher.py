@@ -10,7 +10,7 @@ is aborted, events would be gone that the cursor counts.
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -26,11 +26,10 @@ from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
 from .position import Position
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
+from .served import served
 from .stable_offsets import Place, StableOffsets
 
 __all__ = ["KafkaPublisher", "transactional_id"]
-
-T = TypeVar("T")
 
 _TRY_S: Final = 5.0
 """How long one call may wait for the broker before it is made again."""
@@ -242,7 +241,7 @@ class KafkaPublisher:
 
     def _flush(self, producer: Producer) -> None:
         """Returns when everything is delivered."""
-        while _served(lambda: producer.flush(_TRY_S)):
+        while served(lambda: producer.flush(_TRY_S)):
             self._give_up_in_time()
         if self._failed is not None:
             raise KafkaException(self._failed)
@@ -266,7 +265,7 @@ class KafkaPublisher:
                 produce()
             except BufferError:  # the client's own queue is full: let it send
                 self._give_up_in_time()
-                _served(lambda: producer.poll(0.1))
+                served(lambda: producer.poll(0.1))
             else:
                 return
 
@@ -279,13 +278,13 @@ class KafkaPublisher:
         waiting = False
         while True:
             try:
-                _served(call)
+                served(call)
             except KafkaException as failure:
                 error: KafkaError = failure.args[0]
                 if error.txn_requires_abort() or error.fatal() or not error.retriable():
                     raise self._named(error) from None
                 self._give_up_in_time()
-                _served(lambda: producer.poll(0))
+                served(lambda: producer.poll(0))
                 if not waiting:
                     _log.warning("kafka.waiting", reason=self._errors.reason(error))
                 waiting = True
@@ -357,17 +356,6 @@ class KafkaPublisher:
         )
         late = time.monotonic() - self._begun_at > self._timeout_s
         return TransactionTimedOutError(text) if late else FencedError(text)
-
-
-def _served(call: Callable[[], T]) -> T:
-    """The call, in which the client calls back. A fatal error that it raises there is met by the next delivery report
-    as SystemError: the fatal one is raised in its place."""
-    try:
-        return call()
-    except SystemError as met:
-        if isinstance(met.__cause__, KafkaException):
-            raise met.__cause__ from None
-        raise
 
 
 def _cursor_place(topic: str) -> Place:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.mutations.table import Mutation
+from tests.mutations.mutation import Mutation
 
 __all__ = ["Tree", "stale"]
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.mutations.mutation import Mutation
 from tests.mutations.runner import Tree
-from tests.mutations.table import MUTATIONS, Mutation
+from tests.mutations.table import MUTATIONS
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,7 @@
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from dicomcast_producer.publisher import _served
+from dicomcast_producer.served import served
 
 
 def test_a_fatal_error_met_by_a_delivery_report_is_the_one_that_is_raised() -> None:
@@ -12,7 +12,7 @@ def test_a_fatal_error_met_by_a_delivery_report_is_the_one_that_is_raised() -> N
         raise SystemError("returned a result with an exception set") from fatal
 
     with pytest.raises(KafkaException) as raised:
-        _served(flush)
+        served(flush)
     assert raised.value is fatal
 
 
@@ -21,4 +21,4 @@ def test_another_system_error_stays() -> None:
         raise SystemError("of the interpreter")
 
     with pytest.raises(SystemError, match="of the interpreter"):
-        _served(flush)
+        served(flush)

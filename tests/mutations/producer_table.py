@@ -1,0 +1,75 @@
+"""Bugs of the producer to put back: see `table`."""
+
+from tests.mutations.mutation import Mutation
+
+__all__ = ["PRODUCER_MUTATIONS"]
+
+_BRIDGE = "tests/unit/producer/test_bridge.py"
+_LEFT_OPEN = "tests/integration/producer/test_left_open.py"
+_PRODUCER = "producer/dicomcast_producer"
+
+PRODUCER_MUTATIONS = (
+    Mutation(
+        name="an empty page is taken for the end of the feed",
+        file=f"{_PRODUCER}/by_sequence.py",
+        old="return taken, reached if taken else max(after, min(after + limit, latest, settled))",
+        new="return taken, reached",
+        tests=["tests/unit/producer/test_by_sequence.py::test_an_empty_page_is_a_gap_and_not_the_end"],
+    ),
+    Mutation(
+        name="a cursor that cannot be read is 0",
+        file=f"{_PRODUCER}/bridge.py",
+        old="        cursor = await self._ask_kafka(self._cursors.read)  # 2\n",
+        new=(
+            "        try:\n"
+            "            cursor = self._cursors.read()\n"
+            "        except RetryableError:\n"
+            "            cursor = None\n"
+        ),
+        tests=[f"{_BRIDGE}::test_a_cursor_that_cannot_be_read_is_not_zero"],
+    ),
+    Mutation(
+        name="the cursor moves without the events",
+        file=f"{_PRODUCER}/bridge.py",
+        old="                await self._publish(entries, cursor)  # 5\n",
+        new="                await self._publish((), cursor)\n                await self._publish(entries, cursor)\n",
+        tests=[f"{_BRIDGE}::test_the_cursor_never_moves_without_the_events"],
+    ),
+    Mutation(
+        name="the feed's time is the record's timestamp",
+        file=f"{_PRODUCER}/publisher.py",
+        old="                on_delivery=self._delivered,\n            ),\n        )\n\n    def _enqueue",
+        new=(
+            "                on_delivery=self._delivered,\n"
+            '                timestamp=int(__import__("datetime").datetime.fromisoformat(\n'
+            '                    dict(record.headers)["ce_time"]).timestamp() * 1000),\n'
+            "            ),\n        )\n\n    def _enqueue"
+        ),
+        tests=["tests/integration/producer/test_records.py::test_the_records_time_is_its_arrival_not_the_feeds"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="a commit is believed at once",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        open_places = self._open_places()\n        if open_places:\n            names",
+        new="        open_places: dict[Place, int] = {}\n        if open_places:\n            names",
+        tests=[f"{_LEFT_OPEN}::test_what_was_committed_and_not_seen_is_repeated_and_seen"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="what an older instance left open among the events is left to whoever comes next",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        records = {place: record for place, record in last.items() if record is not None}\n",
+        new="        records: dict[Place, Record] = {}\n",
+        tests=[f"{_LEFT_OPEN}::test_the_next_instance_repeats_what_it_finds_open_among_the_events"],
+        needs_kafka=True,
+    ),
+    Mutation(
+        name="what an older instance left open is committed though the cursor does not count it",
+        file=f"{_PRODUCER}/publisher.py",
+        old="    return position is not None and identity.isdigit() and int(identity) > position.sequence\n",
+        new="    return False\n",
+        tests=[f"{_LEFT_OPEN}::test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again"],
+        needs_kafka=True,
+    ),
+)

@@ -64,9 +64,7 @@ def peer_client(peer: PeerSettings, *, max_connections: int = 32) -> PeerClient:
     )
     # Put in afterwards: a client that is given a transport does not look for the environment's proxies.
     one = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    client._transport = Connections(
-        [httpx.AsyncHTTPTransport(verify=verify, limits=one) for _ in range(max_connections)]
-    )
+    client._transport = Connections(lambda: httpx.AsyncHTTPTransport(verify=verify, limits=one), max_connections)
     return client
 
 

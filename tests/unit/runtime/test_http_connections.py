@@ -43,6 +43,7 @@ class OneConnection(httpx.AsyncBaseTransport):
         if request.url.path == "/refused":
             raise httpx.ConnectError("refused")
         if request.url.path == "/never":
+            self.busy = True  # and stays so when it is cut off, as httpcore's pool was seen to
             await asyncio.sleep(60)
         if request.url.path == "/broken":
             return httpx.Response(200, stream=Parts(b"a", httpx.ReadError("broken")))
@@ -54,8 +55,13 @@ class OneConnection(httpx.AsyncBaseTransport):
 
 def client_of(count: int) -> tuple[httpx.AsyncClient, list[OneConnection], list[str]]:
     log: list[str] = []
-    transports = [OneConnection(log, str(n)) for n in range(count)]
-    return httpx.AsyncClient(base_url="http://x", transport=Connections(transports)), transports, log
+    transports: list[OneConnection] = []
+
+    def make() -> OneConnection:
+        transports.append(OneConnection(log, str(len(transports))))
+        return transports[-1]
+
+    return httpx.AsyncClient(base_url="http://x", transport=Connections(make, count)), transports, log
 
 
 def test_no_more_requests_than_connections_are_under_way_and_all_are_answered() -> None:

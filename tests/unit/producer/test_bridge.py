@@ -168,14 +168,15 @@ def test_a_transaction_or_client_that_fell_victim_to_an_outage_begins_anew(
     producers: Producers, victim: type[TransactionTimedOutError | ClientBrokenError]
 ) -> None:
     fill(producers.dicom.store, range(1, 4))
-    publisher = FakePublisher(producers.topic)
     fail_once = [victim("late")]
 
-    def fail_the_second(_: Bridge) -> None:
-        if producers.topic.cursor is not None and fail_once:
-            publisher.failures.append(fail_once.pop())
+    class FailsTheSecond(FakePublisher):
+        def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+            if entries and fail_once:
+                raise fail_once.pop()
+            super().publish(entries, cursor)
 
-    producers.run(publisher, while_running=fail_the_second)
+    producers.run(FailsTheSecond(producers.topic))
     assert producers.topic.sequences == [1, 2, 3]
     assert producers.topic.epoch == 2
 

@@ -5,7 +5,10 @@ of them cost more CPU than the request itself. Of pools of one connection, it go
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 import httpx
 
@@ -13,15 +16,18 @@ __all__ = ["Connections"]
 
 
 class Connections(httpx.AsyncBaseTransport):
-    """Requests wait here, first come first served, until a connection is free; the last one used is used first."""
+    """Requests wait here, first come first served, until a connection is free; the last one used is used first.
+
+    One is used again only when its answer was read to the end and closed. A task that is cancelled while httpcore
+    closes an answer leaves that pool believing, for good, that its connection is in use.
+    """
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], count: int) -> None:
         """`make`: a transport of one connection; `count`: how many there are."""
         self._make = make
-        self._all = [make() for _ in range(count)]
-        self._free = list(self._all)
+        self._free = [make() for _ in range(count)]
+        self._all = set(self._free)
         self._turn = asyncio.Semaphore(count)
-        self._closing: set[asyncio.Future[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx. The connection is free again when the response is closed."""
@@ -30,53 +36,49 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             response = await transport.handle_async_request(request)
         except BaseException:
-            self._replace(transport)
+            await self._release(transport, is_sound=False)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Body(response.stream, lambda: self._give_back(transport), lambda: self._replace(transport))
+        response.stream = _Body(response.stream, partial(self._release, transport))
         return response
 
     async def aclose(self) -> None:
         """Closes all of them."""
-        for transport in self._all:
+        for transport in tuple(self._all):
             await transport.aclose()
 
-    def _replace(self, transport: httpx.AsyncBaseTransport) -> None:
-        """A request that was cut off may leave its pool believing that the connection is in use: not used again."""
-        fresh = self._make()
-        self._all = [one for one in self._all if one is not transport] + [fresh]
-        closing = asyncio.ensure_future(transport.aclose())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closed)
-        self._give_back(fresh)
-
-    def _closed(self, closing: "asyncio.Future[None]") -> None:
-        self._closing.discard(closing)
-        if not closing.cancelled():
-            closing.exception()  # looked at: a connection that cannot be closed is gone all the same
-
-    def _give_back(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._free.append(transport)
+    async def _release(self, transport: httpx.AsyncBaseTransport, *, is_sound: bool) -> None:
+        fresh = transport if is_sound else self._make()
+        self._free.append(fresh)
         self._turn.release()
+        if not is_sound:
+            self._all.discard(transport)
+            self._all.add(fresh)
+            with contextlib.suppress(Exception):  # one that cannot be closed is gone all the same
+                await transport.aclose()
+
+
+class _Release(Protocol):
+    def __call__(self, *, is_sound: bool) -> Awaitable[None]: ...
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, closed: Callable[[], None], cut_off: Callable[[], None]) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, release: _Release) -> None:
         self._inner = inner
-        self._closed: Callable[[], None] | None = closed
-        self._cut_off = cut_off
+        self._release = release
+        self._is_read = self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._inner:
             yield part
+        self._is_read = True
 
     async def aclose(self) -> None:
-        closed, self._closed = self._closed, None
+        if self._is_closed:
+            return
+        self._is_closed, is_sound = True, False
         try:
             await self._inner.aclose()
-        except BaseException:
-            closed = self._cut_off if closed is not None else None
-            raise
+            is_sound = self._is_read
         finally:
-            if closed is not None:
-                closed()
+            await self._release(is_sound=is_sound)

@@ -323,4 +323,14 @@ MUTATIONS = (
         new="if False:",
         tests=["tests/unit/test_hostile_avro.py::test_a_field_of_another_type_is_never_passed_on"],
     ),
+    Mutation(
+        name="a connection whose answer was cut off is used again",
+        file="runtime/dicomcast_runtime/http_connections.py",
+        old="self._is_closed, is_sound = True, False",
+        new="self._is_closed, is_sound = True, True",
+        tests=[
+            "tests/unit/runtime/test_http_connections.py::"
+            "test_a_connection_whose_answer_was_cut_off_while_it_was_closed_is_not_used_again"
+        ],
+    ),
 )

@@ -27,6 +27,11 @@ class Parts(httpx.AsyncByteStream):
         self.closed = True
 
 
+class NeverClosed(Parts):
+    async def aclose(self) -> None:
+        await asyncio.sleep(60)
+
+
 class OneConnection(httpx.AsyncBaseTransport):
     """Fails when it is used twice at a time."""
 
@@ -45,6 +50,8 @@ class OneConnection(httpx.AsyncBaseTransport):
         if request.url.path == "/never":
             self.busy = True  # and stays so when it is cut off, as httpcore's pool was seen to
             await asyncio.sleep(60)
+        if request.url.path == "/never-closed":
+            return httpx.Response(200, stream=NeverClosed(b"a"))
         if request.url.path == "/broken":
             return httpx.Response(200, stream=Parts(b"a", httpx.ReadError("broken")))
         return httpx.Response(200, stream=Parts(b"a", b"b"))
@@ -110,6 +117,23 @@ def test_a_request_that_is_cancelled_gives_its_connection_back_also_while_it_wai
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
             assert (await asyncio.wait_for(client.get("/"), 10)).content == b"ab"
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_whose_answer_was_cut_off_while_it_was_closed_is_not_used_again() -> None:
+    """httpcore's pool goes on believing that it is in use: the producer waited for it without end."""
+
+    async def scenario() -> None:
+        client, transports, log = client_of(1)
+        async with client:
+            asking = asyncio.create_task(client.get("/never-closed"))
+            await asyncio.sleep(0.01)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            assert (await asyncio.wait_for(client.get("/"), 10)).content == b"ab"
+        assert log == ["0", "1"]
+        assert all(transport.closed for transport in transports)
 
     asyncio.run(scenario())
 

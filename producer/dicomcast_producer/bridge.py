@@ -39,7 +39,7 @@ class Publisher(Protocol):
     """The topic. Its calls block."""
 
     def fence(self) -> None: ...
-    def close_older(self, position: Position | None) -> None: ...
+    def close_older(self, cursor: Cursor | None) -> None: ...
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None: ...
     def interrupt(self, *, within_s: float) -> None: ...
 
@@ -157,7 +157,7 @@ class Bridge:
         identity = await self._identity()  # first, for one clear error when there is no such topic
         await self._ask_kafka(self._publisher.fence)  # 1
         cursor = await self._ask_kafka(self._cursors.read)  # 2
-        await self._ask_kafka(lambda: self._publisher.close_older(cursor.position if cursor else None))
+        await self._ask_kafka(lambda: self._publisher.close_older(cursor))
         if cursor is None:
             _log.info("cursor.missing", start=self._feed.start)
             reader = self._reader_at(Position(sequence=0))

@@ -63,8 +63,7 @@ class CursorCommands:
     def _write(self, cursor: Cursor) -> None:
         self.publisher.interrupt(within_s=30.0)
         self.publisher.fence()
-        former = self.cursors.read()
-        self.publisher.close_older(former.position if former else None)
+        self.publisher.close_older(self.cursors.read())
         self.publisher.publish((), cursor)
 
     def _print(self, cursor: Cursor | None) -> None:

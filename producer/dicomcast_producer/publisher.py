@@ -24,7 +24,6 @@ from .cursor import CURSOR_KEY, CURSOR_PARTITION, Cursor, cursor_json
 from .entry import FeedEntry
 from .errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from .metrics import ProducerMetrics
-from .position import Position
 from .record import BATCH_OVERHEAD_BYTES, Record, record_of
 from .served import served
 from .stable_offsets import Place, StableOffsets
@@ -108,8 +107,8 @@ class KafkaPublisher:
             self._ended, self._was_committed = {_cursor_place(self._topic): _CLOSING}, False
         self._see()
 
-    def close_older(self, position: Position | None) -> None:
-        """Ends what an older instance left open among the events, as the cursor, read after `fence`, says it ended.
+    def close_older(self, cursor: Cursor | None) -> None:
+        """Ends what an older instance left open among the events, as `cursor`, read after `fence`, says it ended.
 
         What the cursor counts is committed. What is after it is not, or the cursor would count it: it is aborted, and
         comes again. Where that cannot be told (no cursor; an entry of API v2 that was read late) it is committed: at
@@ -122,9 +121,9 @@ class KafkaPublisher:
             _log.warning("transaction.left_open", partitions=_names(found), committed=None, reason=str(error))
             return
         records = {place: record for place, record in last.items() if record is not None}
-        after = {place: record for place, record in records.items() if _is_after(record, position)}
-        for committed, ended in ((False, after), (True, {p: r for p, r in records.items() if p not in after})):
-            self._ended, self._was_committed = ended, committed
+        for committed in (False, True):
+            self._ended = {place: record for place, record in records.items() if _is_after(record, cursor) != committed}
+            self._was_committed = committed
             self._see()
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
@@ -366,10 +365,10 @@ def _names(places: Collection[Place]) -> list[str]:
     return sorted(f"{topic}[{partition}]" for topic, partition in places)
 
 
-def _is_after(record: Record, position: Position | None) -> bool:
+def _is_after(record: Record, cursor: Cursor | None) -> bool:
     """Whether the event is certainly not counted by the cursor."""
     identity = dict(record.headers).get(CE_ID, b"").rpartition(b":")[2]
-    return position is not None and identity.isdigit() and int(identity) > position.sequence
+    return cursor is not None and identity.isdigit() and int(identity) > cursor.position.sequence
 
 
 def _cursor_record(cursor: Cursor) -> Record:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from dicomcast_producer.cursor import Cursor
 from dicomcast_producer.entry import FeedEntry
-from dicomcast_producer.position import Position
 from dicomcast_producer.topic_check import TopicState
 from dicomcast_runtime.errors import FencedError
 
@@ -66,7 +65,7 @@ class FakePublisher:
         self._topic.epoch += 1
         self._epoch = self._topic.epoch
 
-    def close_older(self, position: Position | None) -> None:
+    def close_older(self, cursor: Cursor | None) -> None:
         """Nothing is ever left open here."""
 
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:

@@ -67,7 +67,7 @@ PRODUCER_MUTATIONS = (
     Mutation(
         name="what an older instance left open is committed though the cursor does not count it",
         file=f"{_PRODUCER}/publisher.py",
-        old="    return position is not None and identity.isdigit() and int(identity) > position.sequence\n",
+        old="    return cursor is not None and identity.isdigit() and int(identity) > cursor.position.sequence\n",
         new="    return False\n",
         tests=[f"{_LEFT_OPEN}::test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again"],
         needs_kafka=True,

@@ -117,14 +117,14 @@ def test_the_next_instance_repeats_what_it_finds_open_among_the_events(topic: To
     newer = topic.publisher()
     topic.answers.said = [{}, still_open, still_open, still_open, {}]
     newer.fence()
-    newer.close_older(Position(sequence=3))
+    newer.close_older(topic.cursor(3))
     assert topic.seen() == [3, 3]
     assert len(topic.ids()) == 1
 
 
-@pytest.mark.parametrize(("position", "seen"), [(Position(sequence=2), [3]), (None, [3, 3])])
+@pytest.mark.parametrize(("counted", "seen"), [(2, [3]), (None, [3, 3])])
 def test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again(
-    topic: Topic, position: Position | None, seen: list[int]
+    topic: Topic, counted: int | None, seen: list[int]
 ) -> None:
     """Committed, it would be there twice. Without a cursor that cannot be told, and it is committed."""
     older, entry = topic.publisher(), entries(3)
@@ -134,7 +134,7 @@ def test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again(
     newer = topic.publisher()
     newer.fence()
     topic.answers.said = [still_open, still_open, still_open, {}]
-    newer.close_older(position)
+    newer.close_older(None if counted is None else topic.cursor(counted))
     assert topic.seen() == seen
 
 

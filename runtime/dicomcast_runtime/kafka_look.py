@@ -176,10 +176,10 @@ class KafkaLook:
 
     def _stop(self, doing: str, error: KafkaError, *, topic: str = "", group: str = "") -> StopError:
         self._admin.poll(0)  # what the client has to report comes in its poll alone
-        self._admin = self._client()
         refused = refusal(doing, (error, *self._errors.reported), topic=topic, group=group)
         if refused is not None:
             return refused
+        self._admin = self._client()
         way_out = (
             f"the brokers give out {self._addresses} (their advertised.listeners), which must be reachable from here"
             if self._addresses

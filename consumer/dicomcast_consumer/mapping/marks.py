@@ -47,7 +47,7 @@ class Marks:
 
     def take(self, name: str, mark: Mark) -> None:
         """Give the value this mark, unless it has a newer one."""
-        known = self._marks.get(name) or self.get(name)
+        known = self.get(name)
         if known is None or not mark.older_than(known):
             self._marks[name] = mark
 

@@ -1,7 +1,7 @@
 """What a chaos run leaves behind, as frozen values: the oracle's input."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dicomcast_schemas import DicomChangeEvent
@@ -80,3 +80,5 @@ class Evidence:
     """In the order of their time."""
     samples: Sequence[Sample]
     """Likewise."""
+    ends_lost: Mapping[int, int] = field(default_factory=dict)
+    """Partition → how often a producer said that Kafka had lost the end of a transaction there (see repeats)."""

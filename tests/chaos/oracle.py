@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.chaos.evidence import Evidence, Sample, Transaction, Written
 from tests.chaos.model import ABSENT, ANY, Model, Study
+from tests.chaos.repeats import without_repeats
 
 __all__ = ["Verdict", "judge"]
 
@@ -26,6 +27,7 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Every check; a run is sound when nothing is violated."""
     verdict = Verdict()
+    evidence, repeats = without_repeats(evidence)  # what docs/producer.md says may be there again is not judged
     model = Model(evidence.records, evidence.letters)
     verdict.violations += _topic(evidence)
     verdict.violations += model.faults
@@ -39,6 +41,7 @@ def judge(evidence: Evidence) -> Verdict:
         letters_sent_again=len(evidence.letters) - len({(one.partition, one.offset) for one in evidence.letters}),
         transactions=len(evidence.transactions),
         offset_samples=len(evidence.samples),
+        events_repeated_to_end_a_transaction=repeats,
     )
     return verdict
 

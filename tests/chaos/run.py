@@ -21,6 +21,7 @@ from tests.chaos.evidence import Evidence, FeedRow, Letter, Sample, TopicRecord,
 from tests.chaos.history import history
 from tests.chaos.oracle import judge
 from tests.chaos.peer import dicom_store, lines
+from tests.chaos.repeats import ends_lost
 from tests.chaos.slots import Slot
 from tests.chaos.story import Story
 from tests.chaos.troubles import Cast, Trouble, next_trouble
@@ -306,6 +307,7 @@ class _Stage:
             letters=[_letter(text_headers(item.headers())) for item in self._line.read(self._line.letters_topic)],
             transactions=self._transactions(),
             samples=list(self._samples),
+            ends_lost=ends_lost(self._cast.producer.text + self._cast.rival.text, self._line.topic),
         )
 
     def _transactions(self) -> list[Transaction]:
@@ -319,16 +321,16 @@ class _Stage:
         violations = verdict.violations + [f"after a replay: {text}" for text in again.violations]
         for slot in self._slots:
             violations += slot.faults
-            if slot.log.exists() and "Traceback" in slot.log.read_text(errors="replace"):
+            if "Traceback" in slot.text:
                 violations.append(f"{slot.name} has a traceback in {slot.log}")
         figures = verdict.figures
         figures["transactions_of_the_replay"] = again.figures["transactions"] - figures["transactions"]
         figures.update(self._figures)
         for slot in self._slots:
             figures.update({f"exit {name}": count for name, count in slot.exits.items()})
-        logs = [slot.log.read_text(errors="replace") for slot in self._slots if slot.log.exists()]
+        text = "".join(slot.text for slot in self._slots)
         for name in ("assigned", "revoked", "lost"):
-            figures[f"partitions_{name}"] = sum(len(re.findall(rf"event=\S*{name}", text)) for text in logs)
+            figures[f"partitions_{name}"] = len(re.findall(rf"event=\S*{name}", text))
         return Outcome(violations=violations, figures=figures)
 
 

@@ -43,6 +43,11 @@ class Slot:
         """What its processes wrote, one after the other."""
         return self.folder / f"{self.name}.log"
 
+    @property
+    def text(self) -> str:
+        """The same, as far as it is written."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
     def start(self) -> None:
         """Starts a process; returns at once."""
         self._begins_at = self.log.stat().st_size if self.log.exists() else 0

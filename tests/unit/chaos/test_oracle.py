@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from dicomcast_schemas import Action, DicomChangeEvent
 
 from tests.chaos.evidence import Evidence, FeedRow, Letter, Sample, TopicRecord, Transaction, Written
 from tests.chaos.oracle import judge
+from tests.chaos.repeats import ends_lost
 from tests.chaos.story import REFUSED_FROM
 from tests.fakes.events import create, delete, update
 
@@ -115,6 +117,39 @@ def violations(**changed: Any) -> str:
 )
 def test_the_topic_has_each_change_once_and_in_order(kept: list[int], says: str) -> None:
     assert says in violations(records=[SOUND.records[n] for n in kept])
+
+
+def test_only_a_repeat_that_was_announced_and_comes_straight_after_itself_is_none() -> None:
+    def repeated(*order: int, ends_lost: dict[int, int]) -> str:
+        """The sound run with these of its records in this order, then as its feed says."""
+        found = [replace(SOUND.records[n], offset=10 * place) for place, n in enumerate(order)]
+        return violations(records=found, samples=[sampled(6, 10 * len(order))], ends_lost=ends_lost)
+
+    assert repeated(0, 1, 1, 2, ends_lost={0: 1}) == ""
+    assert "sequence 2 is on the topic 2 times" in repeated(0, 1, 1, 2, ends_lost={1: 1})
+    assert "sequence 2 is on the topic 2 times" in repeated(0, 1, 1, 1, 2, ends_lost={0: 1})
+    assert "sequence 1 is on the topic 2 times" in repeated(0, 1, 0, 2, ends_lost={0: 1})
+
+
+def test_a_repeat_is_counted_and_a_letter_of_it_is_one_of_the_event() -> None:
+    refused = event(create, 2, B, without="00100020")
+    found = records(event(create, 1, A), refused, refused, event(update, 3, A))
+    letters = [Letter(partition=0, offset=offset, code="map.patient_id_missing") for offset in (2, 4)]
+    transactions = [SOUND.transactions[0], wrote(5, study({A: 3}, number=3))]
+    changed = {"records": found, "live": {A: 3, B: 2}, "samples": [sampled(2, 2), sampled(6, 8)]}
+    verdict = judge(replace(SOUND, **changed, letters=letters, transactions=transactions, ends_lost={0: 1}))
+    assert verdict.violations == []
+    assert verdict.figures["events_repeated_to_end_a_transaction"] == 1
+
+
+def test_what_the_producer_says_of_ends_that_were_lost() -> None:
+    def said(*partitions: str, committed: bool) -> str:
+        given = {"timestamp": "t", "level": "warning", "event": "transaction.left_open"}
+        line = {**given, "partitions": list(partitions), "committed": committed}
+        return structlog.processors.LogfmtRenderer(key_order=list(given), drop_missing=True)(None, "", line)
+
+    log = [said("a.v1[3]", "a.v1[11]", "a.v1.cursor[0]", committed=True), said("a.v1[3]", committed=False)]
+    assert ends_lost("\n".join([*log, said("a.v1[3]", committed=True)]), "a.v1") == {3: 2, 11: 1}
 
 
 def test_an_offset_ahead_of_fhir() -> None:

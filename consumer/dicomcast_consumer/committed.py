@@ -4,7 +4,7 @@ Not by an admin client: librdkafka's (2.16) ends the process, by a null pointer,
 """
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from dicomcast_runtime.kafka_moving import asked
+from dicomcast_runtime.kafka_answers import asked
 
 __all__ = ["committed"]
 

@@ -15,7 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
-from dicomcast_runtime.kafka_moving import asked
+from dicomcast_runtime.kafka_answers import answer_of, asked
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
@@ -143,7 +143,7 @@ class GroupAdmin:
 
         def ask() -> Any:
             found = self._admin.describe_consumer_groups([self.group], request_timeout=_TIMEOUT_S)
-            return found[self.group].result()
+            return answer_of(found[self.group], within_s=_TIMEOUT_S)
 
         try:
             found = asked(ask, within_s=_TIMEOUT_S)
@@ -163,7 +163,7 @@ class GroupAdmin:
         request = [ConsumerGroupTopicPartitions(self.group, wanted)]
         future = self._admin.alter_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[self.group]
         try:
-            answers = future.result().topic_partitions
+            answers = answer_of(future, within_s=_TIMEOUT_S).topic_partitions
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_MEMBER_ID:
                 return dict.fromkeys(offsets, error.args[0].name())

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
-from dicomcast_runtime.kafka_moving import asked
+from dicomcast_runtime.kafka_answers import asked
 from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, refusal
 from dicomcast_runtime.logs import raised_at
 

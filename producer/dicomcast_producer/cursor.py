@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError
+from dicomcast_runtime.kafka_answers import answer_of
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
@@ -161,7 +162,7 @@ class CursorReader:
             answer = admin.list_offsets(
                 {place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=self._timeout_s
             )
-            found.append(answer[place].result().offset)
+            found.append(answer_of(answer[place], within_s=self._timeout_s).offset)
         return found[0], found[1]
 
     def _newest(self, consumer: Consumer, start: int, end: int) -> bytes | None:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from dicomcast_runtime.client_errors import ClientErrors
+from dicomcast_runtime.kafka_answers import answer_of
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import text_headers
@@ -106,7 +107,10 @@ class StableOffsets:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = {TopicPartition(topic, partition): latest for topic, partition in places}
         answers = self._client().list_offsets(wanted, isolation_level=isolation, request_timeout=self._timeout_s)
-        return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+        return {
+            (place.topic, place.partition): answer_of(future, within_s=self._timeout_s).offset
+            for place, future in answers.items()
+        }
 
 
 def _record(message: Message) -> Record:

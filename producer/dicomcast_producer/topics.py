@@ -20,6 +20,7 @@ from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
+from dicomcast_runtime.kafka_answers import answer_of
 from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic
@@ -197,7 +198,7 @@ class Topics:
     def _result(self, future: "Future[Any]", operation: str, topic: str, *, absent_is_none: bool = False) -> Any:
         """`operation` is Kafka's name of it, and of the right it takes on the topic."""
         try:
-            answer = future.result()
+            answer = answer_of(future, within_s=self._timeout_s)
         except KafkaException as failure:
             error: KafkaError = failure.args[0]
             if absent_is_none and error.code() in _ABSENT:

@@ -1,10 +1,9 @@
 """What the brokers say of topics, groups and rights. Blocking; asking creates no topic and changes nothing of ours."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -15,7 +14,7 @@ from confluent_kafka.admin._resource import ResourceType
 from .client_errors import ClientErrors
 from .doctor import Finding
 from .errors import ConfigurationError, DependencyError, StopError
-from .kafka_moving import asked
+from .kafka_answers import answer_of, asked
 from .kafka_refusal import not_allowed, property_error, refusal
 from .kafka_settings import KafkaSettings
 
@@ -107,7 +106,7 @@ class KafkaLook:
             futures = self._admin.describe_topics(
                 TopicCollection([topic]), include_authorized_operations=True, request_timeout=self._timeout_s
             )
-            return self._result(futures[topic]).authorized_operations  # type: ignore[no-any-return]
+            return answer_of(futures[topic], within_s=self._timeout_s).authorized_operations  # type: ignore[no-any-return]
 
         if not self._tells:
             return None
@@ -122,7 +121,7 @@ class KafkaLook:
             futures = self._admin.describe_consumer_groups(
                 [group], include_authorized_operations=True, request_timeout=self._timeout_s
             )
-            return self._result(futures[group]).authorized_operations  # type: ignore[no-any-return]
+            return answer_of(futures[group], within_s=self._timeout_s).authorized_operations  # type: ignore[no-any-return]
 
         return _rights(self._asked(ask, f"looking at group {group}", untold=_UNTOLD, group=f"Read on group {group}"))
 
@@ -133,8 +132,8 @@ class KafkaLook:
         found: list[dict[str, str]] = []
         for resource in resources:
             try:
-                entries = futures[resource].result(2 * _CONFIG_S)
-            except (KafkaException, TimeoutError):
+                entries = answer_of(futures[resource], within_s=_CONFIG_S)
+            except KafkaException:
                 entries = {}
             found.append({entry.name: entry.value for entry in entries.values() if entry.value is not None})
         return tuple(found)
@@ -145,7 +144,7 @@ class KafkaLook:
         def ask() -> list[int]:
             wanted = {TopicPartition(topic, partition): _MAX_TIMESTAMP for partition in range(partitions)}
             answers = self._admin.list_offsets(wanted, request_timeout=self._timeout_s)
-            return [int(self._result(future).timestamp) for future in answers.values()]
+            return [int(answer_of(future, within_s=self._timeout_s).timestamp) for future in answers.values()]
 
         doing = f"asking the leaders of {topic}'s partitions"
         found = self._asked(ask, doing, untold=_UNTOLD, topic=f"{right} on topic {topic}") or ()
@@ -166,13 +165,6 @@ class KafkaLook:
             raise self._stop(doing, error, topic=topic, group=group) from None
         self._errors.forget()
         return answer
-
-    def _result(self, future: "Future[Any]") -> Any:
-        """The client bounds its request; this is for one that forgot it."""
-        try:
-            return future.result(2 * self._timeout_s)
-        except TimeoutError:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
 
     def _stop(self, doing: str, error: KafkaError, *, topic: str = "", group: str = "") -> StopError:
         self._admin.poll(0)  # what the client has to report comes in its poll alone

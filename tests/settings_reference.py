@@ -21,7 +21,8 @@ Made from the settings themselves by `python -m tests.settings_reference`; do no
 
 Every setting is an environment variable, or an entry of a TOML file given with `--config` (`DICOMCAST_FHIR__URL` is
 `url` in the section `[fhir]`). The environment wins. Lists and maps are JSON in the environment, or one variable an
-entry (`…__<NAME>`). A secret (`…PASSWORD`, `…SECRET`, `…TOKEN`, `…USERNAME`, `…USER_INFO`) may stand in a file:
+entry (`…__<NAME>`; its case counts where it is a name of DICOM's, such as an issuer). A secret (`…PASSWORD`,
+`…SECRET`, `…TOKEN`, `…USERNAME`, `…USER_INFO`) may stand in a file:
 `DICOMCAST_FHIR__AUTH__PASSWORD_FILE=/run/secrets/fhir`. Both processes may share one environment: each ignores the
 sections of the other. An unknown name is an error, and everything that is wrong is reported at once (exit 64).
 """

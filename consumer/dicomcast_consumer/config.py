@@ -9,7 +9,7 @@ from dicomcast_runtime.peer_settings import HttpUrl, PeerHttpSettings, PeerSetti
 from dicomcast_runtime.settings import ProcessSettings, Section
 from pydantic import Field
 
-from .mapping_options import MappingOptions, SourceProfile
+from .mapping_options import AbsoluteUri, MappingOptions, SourceProfile, ZoneName
 
 __all__ = ["ConsumerSection", "ConsumerSettings", "SourceSection", "WebSection"]
 
@@ -68,13 +68,15 @@ class SourceSection(PeerHttpSettings):
     private_url: HttpUrl | None = Field(
         default=None, description="Root to read from where it differs from the public one; never written to FHIR."
     )
-    timezone: str | None = Field(
+    timezone: ZoneName | None = Field(
         default=None, description="IANA zone of its local times, where a data set has no offset, e.g. Europe/Berlin."
     )
-    patient_system: str | None = Field(
+    patient_system: AbsoluteUri | None = Field(
         default=None, description="Identifier.system of its PatientIDs; without one they are searched as `|value`."
     )
-    accession_system: str | None = Field(default=None, description="Identifier.system of its accession numbers.")
+    accession_system: AbsoluteUri | None = Field(
+        default=None, description="Identifier.system of its accession numbers."
+    )
     partition: str | None = Field(
         default=None, description="Data partition of the DICOM server; default Microsoft.Default or none."
     )

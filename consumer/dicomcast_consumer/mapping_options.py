@@ -1,12 +1,13 @@
 """Settings of the mapping. The descriptions are the documentation: docs are generated from them."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
+    "AbsoluteUri",
     "AccessionOptions",
     "FilterOptions",
     "MappingOptions",
@@ -15,6 +16,7 @@ __all__ = [
     "SeriesOptions",
     "SourceProfile",
     "StudyOptions",
+    "ZoneName",
 ]
 
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
@@ -26,6 +28,18 @@ def _absolute(value: str) -> str:
     return value
 
 
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, ValueError, KeyError):
+        raise ValueError(f"{value!r} is not a name of the IANA time zone database, such as Europe/Berlin") from None
+    return value
+
+
+AbsoluteUri = Annotated[str, AfterValidator(_absolute)]
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +47,7 @@ class _Section(BaseModel):
 class PatientOptions(_Section):
     """How Patient is identified and what may be changed on it."""
 
-    system: str | None = Field(
+    system: AbsoluteUri | None = Field(
         default=None,
         description="Identifier.system of PatientID. Without one the identifier has no system, and the bare record "
         "numbers of two sites collide. A source's own patient_system comes first.",
@@ -43,7 +57,7 @@ class PatientOptions(_Section):
         description="Take the system from IssuerOfPatientID (0010,0021) and its qualifiers (0010,0024) where the data "
         "set has them.",
     )
-    issuers: dict[str, str] = Field(
+    issuers: dict[str, AbsoluteUri] = Field(
         default={},
         description="With use_issuer: the URI of each local IssuerOfPatientID. An issuer that is not listed and is no "
         "URI itself becomes Identifier.assigner.display, without a system.",
@@ -57,7 +71,7 @@ class PatientOptions(_Section):
         description="Add OtherPatientIDsSequence (0010,1002) as identifiers with use secondary, each with the system "
         "that its own issuer has (issuers apply). No Patient is searched for by them.",
     )
-    other_ids_system: str | None = Field(
+    other_ids_system: AbsoluteUri | None = Field(
         default=None,
         description="With other_ids: Identifier.system of those that name no issuer, and of the retired "
         "OtherPatientIDs (0010,1000). Without it these are left out.",
@@ -75,30 +89,15 @@ class PatientOptions(_Section):
         "dead-lettered.",
     )
 
-    @field_validator("system", "other_ids_system")
-    @classmethod
-    def _system_is_absolute(cls, value: str | None) -> str | None:
-        return value if value is None else _absolute(value)
-
-    @field_validator("issuers")
-    @classmethod
-    def _issuers_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
-        return {issuer: _absolute(uri) for issuer, uri in value.items()}
-
 
 class AccessionOptions(_Section):
     """How accession numbers are identified."""
 
-    issuers: dict[str, str] = Field(
+    issuers: dict[str, AbsoluteUri] = Field(
         default={},
         description="The URI of each local namespace of IssuerOfAccessionNumberSequence (0008,0051) > (0040,0031). "
         "Only an accession number with a system becomes basedOn.",
     )
-
-    @field_validator("issuers")
-    @classmethod
-    def _issuers_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
-        return {issuer: _absolute(uri) for issuer, uri in value.items()}
 
 
 class ModalityOptions(_Section):
@@ -241,15 +240,10 @@ class MappingOptions(_Section):
         ge=100_000,
         description="Longest metadata (DICOM JSON) that is read; longer ones become dead letters.",
     )
-    codingscheme: dict[str, str] = Field(
+    codingscheme: dict[str, AbsoluteUri] = Field(
         default={},
         description="The URI of each local coding scheme designator (0008,0102), as codingscheme.<designator>=<uri>.",
     )
-
-    @field_validator("codingscheme")
-    @classmethod
-    def _schemes_are_absolute(cls, value: dict[str, str]) -> dict[str, str]:
-        return {designator: _absolute(uri) for designator, uri in value.items()}
 
 
 class SourceProfile(_Section):
@@ -259,15 +253,15 @@ class SourceProfile(_Section):
     dicomweb_url: str = Field(
         description="The public DICOMweb root, which becomes Endpoint.address: no /studies, no query, no final slash."
     )
-    timezone: str | None = Field(
+    timezone: ZoneName | None = Field(
         default=None,
         description="IANA name of the zone that the server's dates and times are in, where the data set has no "
         "(0008,0201). Without one a time without offset is reduced to its date.",
     )
-    patient_system: str | None = Field(
+    patient_system: AbsoluteUri | None = Field(
         default=None, description="Identifier.system of this source's PatientIDs; comes before patient.system."
     )
-    accession_system: str | None = Field(
+    accession_system: AbsoluteUri | None = Field(
         default=None, description="Identifier.system of this source's accession numbers when they name no issuer."
     )
     partition: str | None = Field(
@@ -276,11 +270,6 @@ class SourceProfile(_Section):
         "and events that name none.",
     )
 
-    @field_validator("patient_system", "accession_system")
-    @classmethod
-    def _systems_are_absolute(cls, value: str | None) -> str | None:
-        return value if value is None else _absolute(value)
-
     @field_validator("dicomweb_url")
     @classmethod
     def _root_of_the_service(cls, value: str) -> str:
@@ -288,12 +277,3 @@ class SourceProfile(_Section):
         if "?" in value or "#" in value:
             raise ValueError("has a query or a fragment; give the DICOMweb root alone")
         return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _zone_exists(self) -> Self:
-        if self.timezone is not None:
-            try:
-                ZoneInfo(self.timezone)
-            except (OSError, ValueError, KeyError) as error:
-                raise ValueError(f"timezone {self.timezone!r} is not a name of the IANA time zone database") from error
-        return self

@@ -7,9 +7,9 @@ both processes: each ignores the sections of the other. Everything that is wrong
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeGuard, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -89,14 +89,38 @@ def given_settings(
 
 
 class _Environment(EnvSettingsSource):
-    """pydantic-settings' reading of nested names, over the environment given."""
+    """pydantic-settings' reading of nested names, over the environment given.
 
-    def __init__(self, settings: type[BaseSettings], env: Mapping[str, str]) -> None:
+    What a name ends with where any text may stand, such as an issuer of patient numbers, stays as it is written.
+    """
+
+    def __init__(self, settings: type[ProcessSettings], env: Mapping[str, str]) -> None:
         self._given = env
+        self._tables = tuple(f"{ENV_PREFIX.lower()}{table}__" for table in _tables(settings))
         super().__init__(settings)
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._given.items()}
+        # In order: a table's JSON comes before its entries, which are added to it.
+        return {self._lowered(name): self._given[name] for name in sorted(self._given)}
+
+    def _lowered(self, name: str) -> str:
+        lower = name.lower()
+        table = next((table for table in self._tables if lower.startswith(table)), lower)
+        return table + name[len(table) :]
+
+
+def _tables(section: type[BaseModel]) -> Iterator[str]:
+    """Settings of text by any name (`patient__issuers`), as the ends of names."""
+    for name, field in section.model_fields.items():
+        annotation = field.annotation
+        if get_origin(annotation) is dict and not _is_section(get_args(annotation)[1]):
+            yield name
+        elif _is_section(annotation):
+            yield from (f"{name}__{table}" for table in _tables(annotation))
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _expand_files(environ: Mapping[str, str], problems: list[str]) -> dict[str, str]:

@@ -41,6 +41,23 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.kafka.root["sasl.username"] == "u"
 
 
+def test_an_issuer_keeps_its_case_however_it_is_given() -> None:
+    """In lower case it would be none that a data set names, and its patients would be searched for without a system."""
+    env = {
+        "DICOMCAST_MAPPING__PATIENT__ISSUERS__Hosp_A": "urn:oid:1.2.3",
+        "DICOMCAST_MAPPING__PATIENT__ISSUERS": '{"HOSPITAL B": "urn:oid:1.2.4"}',
+        "DICOMCAST_MAPPING__ACCESSION__ISSUERS__RIS": "urn:oid:1.2.5",
+    }
+    mapping = load_settings(ConsumerSettings, environ=ENV | env).mapping
+    assert mapping.patient.issuers == {"Hosp_A": "urn:oid:1.2.3", "HOSPITAL B": "urn:oid:1.2.4"}
+    assert mapping.accession.issuers == {"RIS": "urn:oid:1.2.5"}
+
+
+@pytest.mark.parametrize("name", ["PATIENT_SYSTEM", "ACCESSION_SYSTEM", "TIMEZONE"])
+def test_what_the_mapping_would_refuse_of_a_source_is_named(name: str) -> None:
+    assert f"DICOMCAST_SOURCES__MAIN__{name}: " in error(**{f"DICOMCAST_SOURCES__MAIN__{name}": "hospital a"})
+
+
 def test_unknown_names_are_refused_at_every_level() -> None:
     text = error(DICOMCAST_BOGUS="1", DICOMCAST_FHIR__BOGUS="1", DICOMCAST_MAPPING__PATIENT__BOGUS="1")
     for name in ("DICOMCAST_BOGUS", "DICOMCAST_FHIR__BOGUS", "DICOMCAST_MAPPING__PATIENT__BOGUS"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
+from dicomcast_runtime.kafka_clients import Producer
 from dicomcast_schemas.topic import DeadLetterHeader, rfc3339, text_headers
 
 from .errors import RejectedError

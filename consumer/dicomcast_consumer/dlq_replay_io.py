@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
 from dicomcast_runtime.errors import BrokenContractError, StopError
+from dicomcast_runtime.kafka_clients import Producer
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action, ContractError, SchemaById, decode
 

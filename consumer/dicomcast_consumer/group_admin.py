@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_answers import answer_of, asked
+from dicomcast_runtime.kafka_clients import AdminClient, ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
@@ -129,7 +129,7 @@ class GroupAdmin:
         """The group's committed offset of each partition; None where it has none."""
         self.members()  # names a right that is missing, for which a consumer would wait without a word
         places = [TopicPartition(self.topic, partition) for partition in self.partitions()]
-        consumer = Consumer(self._config | {"group.id": self.group, "enable.auto.commit": False})
+        consumer = ReadingConsumer(self._config | {"group.id": self.group, "enable.auto.commit": False})
         try:
             found = committed(consumer, places, within_s=_TIMEOUT_S)
         except KafkaException as error:

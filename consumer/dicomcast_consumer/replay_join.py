@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from dicomcast_runtime.errors import ConfigurationError, DependencyError
+from dicomcast_runtime.kafka_clients import ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
@@ -32,7 +33,7 @@ class OnlyMember:
         refused.
         """
         try:
-            consumer = Consumer(self._config())
+            consumer = ReadingConsumer(self._config())
         except KafkaException as error:
             raise property_error(error.args[0]) from None
         try:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import DependencyError, StopError
+from dicomcast_runtime.kafka_clients import ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
@@ -41,7 +42,7 @@ class TopicReader:
         config.setdefault("queued.max.messages.kbytes", 16_384)
         config.setdefault("fetch.wait.max.ms", 20)  # what is asked for is there; at the end nothing is waited for
         try:
-            self._consumer = Consumer({**config, "error_cb": self._reported.append, "log_level": 2})
+            self._consumer = ReadingConsumer({**config, "error_cb": self._reported.append, "log_level": 2})
         except KafkaException as error:
             raise property_error(error.args[0]) from None
 

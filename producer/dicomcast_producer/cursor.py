@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import orjson
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_runtime.kafka_answers import answer_of
+from dicomcast_runtime.kafka_clients import AdminClient, ReadingConsumer
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
@@ -135,7 +135,7 @@ class CursorReader:
         first, end = self._bounds()
         if first == end:
             return None
-        consumer = Consumer(
+        consumer = ReadingConsumer(
             self._errors.config(
                 self._kafka.client(
                     group_id="dicomcast-cursor",  # never used: nothing is subscribed to, nothing committed

@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError, DependencyError, FencedError, StopError
+from dicomcast_runtime.kafka_clients import Producer
 from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import CE_ID, METADATA_TOO_LARGE, PARTITIONER, cursor_topic, partition_for

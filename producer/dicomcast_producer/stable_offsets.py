@@ -10,10 +10,10 @@ import time
 from collections.abc import Collection, Mapping
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.kafka_answers import answer_of
+from dicomcast_runtime.kafka_clients import AdminClient, ReadingConsumer
 from dicomcast_runtime.kafka_refusal import refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas.topic import text_headers
@@ -67,7 +67,7 @@ class StableOffsets:
             enable_partition_eof=True,
             auto_offset_reset="error",
         )
-        consumer = Consumer(self._errors.config(config))
+        consumer = ReadingConsumer(self._errors.config(config))
         try:
             consumer.assign([TopicPartition(*place, start)])
             return self._read_last(consumer, place)

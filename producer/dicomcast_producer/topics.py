@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.admin._topic import TopicDescription
@@ -21,6 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from dicomcast_runtime.client_errors import ClientErrors
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
 from dicomcast_runtime.kafka_answers import answer_of
+from dicomcast_runtime.kafka_clients import AdminClient
 from dicomcast_runtime.kafka_refusal import property_error, refusal
 from dicomcast_runtime.kafka_settings import KafkaSettings, TopicSettings
 from dicomcast_schemas.topic import cursor_topic, dead_letter_topic, done_topic

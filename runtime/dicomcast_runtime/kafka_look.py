@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
@@ -15,6 +14,7 @@ from .client_errors import ClientErrors
 from .doctor import Finding
 from .errors import ConfigurationError, DependencyError, StopError
 from .kafka_answers import answer_of, asked
+from .kafka_clients import AdminClient
 from .kafka_refusal import not_allowed, property_error, refusal
 from .kafka_settings import KafkaSettings
 

@@ -333,4 +333,21 @@ MUTATIONS = (
             "test_a_connection_whose_answer_was_cut_off_while_it_was_closed_is_not_used_again"
         ],
     ),
+    Mutation(
+        name="whoever lets go of a Kafka client waits for its threads",
+        file="runtime/dicomcast_runtime/kafka_clients.py",
+        old="_thread.start_new_thread([self].clear, ())",
+        new="[self].clear()",
+        tests=[
+            "tests/unit/runtime/test_kafka_clients.py::"
+            "test_a_client_that_is_let_go_of_ends_on_a_thread_of_its_own[AdminClient]"
+        ],
+    ),
+    Mutation(
+        name="a question that Kafka's client forgets is waited for",
+        file="runtime/dicomcast_runtime/kafka_answers.py",
+        old="return future.result(_FORGOTTEN * within_s)",
+        new="return future.result(30)",
+        tests=["tests/unit/runtime/test_kafka_answers.py::test_an_answer_that_never_comes_is_not_waited_for"],
+    ),
 )

@@ -43,6 +43,12 @@ def imported(module: Path) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
+def called(module: Path) -> set[str]:
+    """What a module calls by its bare name."""
+    nodes = ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+    return {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+
+
 @pytest.mark.parametrize("package", sorted(PACKAGES))
 def test_import_arrows(package: str) -> None:
     """schemas ← runtime ← producer, consumer; never producer ↔ consumer; nothing ← sandbox."""
@@ -64,6 +70,19 @@ def test_the_middle_is_pure() -> None:
 def test_fhir_resources_is_only_in_the_mapping() -> None:
     users = {m.relative_to(ROOT).as_posix() for p in PACKAGES for m in modules(p) if "fhir" in set(imported(m))}
     assert all(user.startswith("consumer/dicomcast_consumer/mapping/") for user in users)
+
+
+def test_only_a_member_waits_for_the_end_of_its_client() -> None:
+    """Any other client comes from kafka_clients; a call by its name elsewhere would be confluent_kafka's own."""
+    own = {"AdminClient", "Producer", "ReadingConsumer"}
+    made = {
+        f"{package}/{module.name}: {name}"
+        for package in ("dicomcast_runtime", "dicomcast_producer", "dicomcast_consumer")
+        for module in modules(package)
+        for name in {"AdminClient", "Consumer", "Producer"} & called(module)
+        if name not in own or "kafka_clients import" not in module.read_text(encoding="utf-8")
+    }
+    assert made == {"dicomcast_consumer/source.py: Consumer"}
 
 
 def test_the_base_install_reads_the_topic() -> None:

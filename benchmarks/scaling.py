@@ -91,7 +91,7 @@ def _hot_study(bootstrap: str, fhir: str, *, quick: bool) -> list[Row]:
 
 def _backlog(bootstrap: str, fhir: str, *, quick: bool) -> list[Row]:
     """A million events wait; what the consumer holds of them while it works, and whether that grows."""
-    count, seconds = (2_000, 4) if quick else (1_000_000, 45)
+    count, seconds = (2_000, 4) if quick else (1_000_000, 150)
     line = new_line(bootstrap, fhir)
     _fill_long(line, count)
     httpx.post(_stats(fhir), timeout=60)

@@ -14,6 +14,7 @@ from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.http_port import HttpPort, routes_of
 from dicomcast_runtime.kafka_look import KafkaLook
 from dicomcast_runtime.registry import SchemaRegistry
+from dicomcast_runtime.watchdog import Watchdog
 from dicomcast_schemas.topic import dead_letter_topic
 
 from .apply import StudyApplier
@@ -33,7 +34,6 @@ from .rejection_guard import RejectionGuard
 from .room import Bounds
 from .source import Source
 from .topics import check_topics
-from .watchdog import Watchdog
 from .worker import Limits, Worker
 
 __all__ = ["run_consumer", "warn_of_bare_patient_ids"]

@@ -18,6 +18,7 @@ from dicomcast_runtime.logs import configure_logs
 from dicomcast_runtime.printed_settings import printed_settings
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
+from dicomcast_runtime.watchdog import Watchdog
 from dicomcast_schemas import SCHEMA_JSON
 
 from .bridge import Bridge, FeedIdentity
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 _USAGE_OF_TYPER = 2
 _BEAT_S = 60.0
+_STUCK_S = 600.0
+"""How long a thread may not get on: far longer than anything that Kafka is waited for at one time."""
 """After this long a loop that does not go round is taken for stuck."""
 
 app = typer.Typer(
@@ -193,9 +196,16 @@ async def _run(settings: ProducerSettings, *, exit_when_idle: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, bridge.stop)
     try:
         async with LoopBeat() as beat:
-            with HttpPort(settings.http, routes_of(_health(bridge, beat), metrics.registry)):
-                settle()
-                await bridge.run()
+            watchdog = Watchdog(
+                {"kafka thread": lambda: bridge.kafka_beat_at_s, "event loop": lambda: beat.at_s}, limit_s=_STUCK_S
+            )
+            watchdog.start()
+            try:
+                with HttpPort(settings.http, routes_of(_health(bridge, beat), metrics.registry)):
+                    settle()
+                    await bridge.run()
+            finally:
+                watchdog.end()
     finally:
         await feed.close()
 

@@ -38,6 +38,10 @@ class Reader(Protocol):
 class Publisher(Protocol):
     """The topic. Its calls block."""
 
+    @property
+    def beat_at_s(self) -> float:
+        """When a call that waits for Kafka last looked (time.monotonic)."""
+
     def fence(self) -> None: ...
     def close_older(self, cursor: Cursor | None) -> None: ...
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None: ...
@@ -122,8 +126,16 @@ class Bridge:
         """Peers that are waited for (feed, kafka), and why."""
         self.started = False
         """Whether the cursor has been taken over: this is the one producer of the topic."""
+        self._asked_at_s: float | None = None
         # Kafka's calls block, and a transaction belongs to one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
+
+    @property
+    def kafka_beat_at_s(self) -> float:
+        """When the Kafka thread was last seen to get on (time.monotonic), for the watchdog: now while it has nothing to
+        do. No call to Kafka waits long without looking round."""
+        asked_at_s = self._asked_at_s
+        return time.monotonic() if asked_at_s is None else max(asked_at_s, self._publisher.beat_at_s)
 
     def stop(self) -> None:
         """Ends `run` once the transaction in flight is committed."""
@@ -234,8 +246,14 @@ class Bridge:
         return await self._patiently("feed", lambda: self._or_stop(call()))
 
     async def _ask_kafka(self, call: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await self._patiently("kafka", lambda: loop.run_in_executor(self._thread, call))
+        return await self._patiently("kafka", lambda: self._in_thread(call))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        self._asked_at_s = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        finally:
+            self._asked_at_s = None
 
     async def _patiently(self, peer: str, call: Callable[[], Awaitable[T]]) -> T:
         """Makes the call until it is answered, with growing waits. One log line when it begins, one when it is over."""

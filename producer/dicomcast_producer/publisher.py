@@ -94,6 +94,8 @@ class KafkaPublisher:
         self._failed: KafkaError | None = None
         self._failed_topic: str | None = None
         self._begun_at = 0.0
+        self.beat_at_s = 0.0
+        """When a call that waits for Kafka last looked whether to go on."""
         self._pause = threading.Event()
 
     def fence(self) -> None:
@@ -307,6 +309,7 @@ class KafkaPublisher:
             _log.warning("transaction.not_aborted", reason=str(error))
 
     def _give_up_in_time(self) -> None:
+        self.beat_at_s = time.monotonic()
         if time.monotonic() > self._deadline:
             raise DependencyError(
                 "Kafka did not answer before the producer had to end; nothing is lost: start it again"

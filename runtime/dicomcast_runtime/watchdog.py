@@ -1,4 +1,4 @@
-"""Ends a stuck process before Kafka gives its partitions away while it still believes it owns them."""
+"""Ends a process of which a thread is stuck: a supervisor starts it again, and the feed goes on."""
 
 import os
 import threading
@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 
 import structlog
-from dicomcast_runtime.exit_codes import ExitCode
+
+from .exit_codes import ExitCode
 
 __all__ = ["Watchdog"]
 

@@ -10,6 +10,13 @@ _PRODUCER = "producer/dicomcast_producer"
 
 PRODUCER_MUTATIONS = (
     Mutation(
+        name="a producer whose Kafka thread is stuck stays",
+        file="producer/dicomcast_producer/bridge.py",
+        old="return time.monotonic() if asked_at_s is None else max(asked_at_s, self._publisher.beat_at_s)",
+        new="return time.monotonic()",
+        tests=["tests/unit/producer/test_bridge.py::test_the_watchdog_sees_a_call_to_kafka_that_does_not_look_round"],
+    ),
+    Mutation(
         name="an empty page is taken for the end of the feed",
         file=f"{_PRODUCER}/by_sequence.py",
         old="return taken, reached if taken else max(after, min(after + limit, latest, settled))",

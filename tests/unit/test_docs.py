@@ -59,7 +59,9 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 
 def test_settings_named_in_documents_exist() -> None:
     known = set(re.findall(r"DICOMCAST_[A-Z0-9_]*[A-Z0-9]", reference()))
-    free = re.compile(r"DICOMCAST_(KAFKA__|CONFIG$|SOURCES__[A-Z]+__|MAPPING__CODINGSCHEME__|MAPPING__[A-Z]+__ISSUERS__)")
+    free = re.compile(
+        r"DICOMCAST_(KAFKA__|CONFIG$|SOURCES__[A-Z]+__|MAPPING__CODINGSCHEME__|MAPPING__[A-Z]+__ISSUERS__)"
+    )
     texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
     named = {name for text in texts for name in re.findall(r"DICOMCAST_[A-Z0-9_]*[A-Z0-9]", text)}
     sections = {name.split("__")[0] for name in known}

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -137,6 +138,37 @@ def test_the_cursor_never_moves_without_the_events(producers: Producers) -> None
     assert all(published == sequence for published, sequence in seen)
     starts = [sum(producers.topic.transactions[:n]) for n in range(1, len(producers.topic.transactions) + 1)]
     assert [cursor.position.sequence for cursor in producers.topic.cursors] == starts
+
+
+def test_the_watchdog_sees_a_call_to_kafka_that_does_not_look_round(producers: Producers) -> None:
+    fill(producers.dicom.store, [1])
+    entered, leave = threading.Event(), threading.Event()
+
+    class Waiting(FakePublisher):
+        def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+            if entries:
+                entered.set()
+                leave.wait(30)
+            super().publish(entries, cursor)
+
+    publisher = Waiting(producers.topic)
+    beats: list[float] = []
+
+    def look(bridge: Bridge) -> None:
+        if not entered.is_set():
+            assert bridge.kafka_beat_at_s > 0
+        elif len(beats) < 3:
+            beats.append(bridge.kafka_beat_at_s)
+        else:  # it looks round, and is let go
+            publisher.beat_at_s = beats[0] + 1
+            if not leave.is_set():
+                assert bridge.kafka_beat_at_s == beats[0] + 1
+            leave.set()
+
+    producers.run(publisher, while_running=look)
+    assert len(beats) == 3
+    assert len(set(beats)) == 1
+    assert producers.topic.sequences == [1]
 
 
 def test_a_gap_moves_the_cursor_without_events(producers: Producers) -> None:

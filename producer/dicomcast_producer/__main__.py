@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 _USAGE_OF_TYPER = 2
 _BEAT_S = 60.0
+"""After this long a loop that does not go round is taken for stuck by the probe."""
 _STUCK_S = 600.0
-"""How long a thread may not get on: far longer than anything that Kafka is waited for at one time."""
-"""After this long a loop that does not go round is taken for stuck."""
+"""After this long without getting on the watchdog ends the process: far longer than Kafka is waited for at one time."""
 
 app = typer.Typer(
     pretty_exceptions_enable=False,

@@ -127,7 +127,6 @@ class _Merge:
         self._resource: Resource = dict(existing) if existing is not None else _new(study_instance_uid, profile)
         self._marks = Marks(self._resource)
         self._series = SeriesList(self._resource.get("series") or [], lists_instances=options.instances == "all")
-        self._marks.spread_series(self._series.elements())
         self._is_ours = existing is None or is_ours(existing)
         self._adopts = existing is not None and not self._is_ours and same_source(existing, profile.dicomweb_url)
         self._is_ours = self._is_ours or self._adopts
@@ -267,7 +266,7 @@ class _Merge:
         """The resource to write, or the one that stays."""
         if outcome is Outcome.UNCHANGED:
             return self._existing
-        self._marks.gather_series(self._series.elements())
+        self._marks.keep_series(self._series.uids())
         self._marks.write(self._resource)
         return ordered(self._resource)
 

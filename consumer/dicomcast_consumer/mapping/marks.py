@@ -9,7 +9,7 @@ does not depend on the order in which dead letters, partitions and feeds come. M
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -34,11 +34,8 @@ class Marks:
             self._marks.update(dict.fromkeys(names, mark))
 
     def get(self, name: str) -> Mark | None:
-        """The mark of a value; an element of a series also has the mark of the whole series."""
-        mark = self._marks.get(name)
-        if mark is None and name.startswith("series/"):
-            mark = self._marks.get(name.rpartition("/")[0])
-        return mark
+        """The mark of a value; those of a series' elements after `spread_series`."""
+        return self._marks.get(name)
 
     def is_older(self, mark: Mark, name: str) -> bool:
         """Whether `mark` is older than what the value has; a value without a mark is older than everything."""
@@ -55,28 +52,34 @@ class Marks:
         """Forget the value's mark."""
         self._marks.pop(name, None)
 
-    def spread_series(self, elements: dict[str, list[str]]) -> None:
-        """Write out `series/<uid>` marks per element that is there; forget those of series that are gone."""
-        whole = {
-            name: mark for name, mark in self._marks.items() if name.startswith("series/") and name.count("/") == 1
-        }
-        for name, mark in whole.items():
-            del self._marks[name]
-            for element in elements.get(name[7:], ()):
-                self._marks.setdefault(f"{name}/{element}", mark)
+    def spread_series(self, uid: str, elements: list[str]) -> None:
+        """Give the mark of the whole series to each of these elements of it, before they are merged."""
+        mark = self._marks.pop(f"series/{uid}", None)
+        if mark is not None:
+            for element in elements:
+                self._marks.setdefault(f"series/{uid}/{element}", mark)
 
-    def gather_series(self, elements: dict[str, list[str]]) -> None:
-        """The reverse of `spread_series`: one name where all elements of a series have one mark."""
-        kept = {name: mark for name, mark in self._marks.items() if not name.startswith("series/")}
-        for uid, present in elements.items():
-            found = [self._marks.get(f"series/{uid}/{element}") for element in present]
-            first = found[0] if found else None
-            if first is not None and found.count(first) == len(found):
-                kept[f"series/{uid}"] = first
-            else:
-                pairs = zip(present, found, strict=True)
-                kept.update({f"series/{uid}/{element}": mark for element, mark in pairs if mark is not None})
-        self._marks = kept
+    def gather_series(self, uid: str, elements: list[str]) -> None:
+        """The reverse: one name where all elements of the series have one mark. These are all that it has."""
+        found = {element: self._marks.get(f"series/{uid}/{element}") for element in elements}
+        self.drop_series(uid)
+        marks = list(found.values())
+        first = marks[0] if marks else None
+        if first is not None and marks.count(first) == len(marks):
+            self._marks[f"series/{uid}"] = first
+        else:
+            self._marks.update({f"series/{uid}/{name}": mark for name, mark in found.items() if mark is not None})
+
+    def drop_series(self, uid: str) -> None:
+        """Forget the marks of the series."""
+        whole, prefix = f"series/{uid}", f"series/{uid}/"
+        for name in [name for name in self._marks if name == whole or name.startswith(prefix)]:
+            del self._marks[name]
+
+    def keep_series(self, uids: Collection[str]) -> None:
+        """Forget the marks of all other series."""
+        for name in [name for name in self._marks if name.startswith("series/") and name.split("/", 2)[1] not in uids]:
+            del self._marks[name]
 
     def extensions(self) -> list[Resource]:
         """The extensions that hold these marks, sorted."""

@@ -1,5 +1,6 @@
 """ImagingStudy.series and its instances: found by UID, upserted, removed, counted, in a fixed order."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class _Series:
     is_new: bool = False
     said: tuple[Mark, SeriesValues] | None = None
     """What the last change said of it, not yet merged: said again and again it is merged once, with the last mark."""
+    is_merged: bool = False
+    """Something was merged: its marks are spread."""
 
 
 class SeriesList:
@@ -88,6 +91,7 @@ class SeriesList:
         if series is None:
             series = _Series({"uid": change.series_instance_uid}, is_new=True)
             self._series[change.series_instance_uid] = series
+            marks.drop_series(change.series_instance_uid)
         known = None
         place = self._place.get(uid)
         if place is None:
@@ -115,8 +119,10 @@ class SeriesList:
 
     def finish(self, marks: Marks) -> None:
         """Merge what is outstanding. Nothing below may be asked for before."""
-        for series in self._series.values():
+        for uid, series in self._series.items():
             _merge_said(series, marks)
+            if series.is_merged:
+                marks.gather_series(uid, _marked(series))
 
     def repair(self) -> None:
         """Mend what DICOM Cast wrote: the modality's system, the SOP class without one."""
@@ -130,12 +136,9 @@ class SeriesList:
                     repaired = {"system": URI_SYSTEM, **sop_class, "code": urn_oid(sop_class["code"])}
                     series.instances[uid] = {**instance, "sopClass": repaired}
 
-    def elements(self) -> dict[str, list[str]]:
-        """Per series the elements that carry a mark."""
-        return {
-            uid: [element for element in SHARED_ELEMENTS if element in series.elements]
-            for uid, series in self._series.items()
-        }
+    def uids(self) -> Collection[str]:
+        """The Series Instance UIDs."""
+        return self._series.keys()
 
     def modalities(self) -> list[Resource]:
         """The codings of all series, without those that have no code."""
@@ -226,8 +229,16 @@ def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
 def _merge_said(series: _Series, marks: Marks) -> None:
     if series.said is not None:
         mark, values = series.said
+        if not series.is_merged:
+            marks.spread_series(series.elements["uid"], _marked(series))
+            series.is_merged = True
         _merge_series(series.elements, values, mark, marks)
         series.said = None
+
+
+def _marked(series: _Series) -> list[str]:
+    """The elements that it has and that carry a mark."""
+    return [element for element in SHARED_ELEMENTS if element in series.elements]
 
 
 def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:

@@ -70,14 +70,52 @@ def test_a_newer_mark_is_not_lowered() -> None:
     assert not marks.is_older(_mark(3), "started")
 
 
+OTHER = {"series": "1.2.3.2", "instance": "1.2.3.2.1"}
+GONE = {"action": Action.DELETE, "state": State.DELETED, **OTHER}
+
+
 def test_marks_of_a_series_that_is_gone_go_with_it() -> None:
     scene = Scene()
-    scene.send(event(1), event(2, series="1.2.3.2", instance="1.2.3.2.1"))
+    scene.send(event(1), event(2, **OTHER))
+    assert _mark_of(scene, "series/1.2.3.2") == 2
+    scene.send(event(3, **GONE))
+    assert _mark_of(scene, "series/1.2.3.2") is None
+    assert _mark_of(scene, "series/1.2.3.1") == 1
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_series_that_is_made_again_has_only_the_marks_of_what_made_it(batched: bool) -> None:
+    scene = Scene()
+    scene.send(event(1), event(9, **OTHER))
+    replayed = (event(2, **OTHER, SeriesNumber=1), event(3, **GONE), event(4, **OTHER, SeriesDescription="Thorax"))
+    for sent in [replayed] if batched else [[one] for one in replayed]:
+        scene.send(*sent)
+    assert _mark_of(scene, "series/1.2.3.2") == 4
+
+
+def test_a_series_that_somebody_took_out_is_made_again_without_its_marks() -> None:
+    scene = Scene()
+    scene.send(event(1), event(9, **OTHER))
     assert scene.study is not None
-    assert Marks(scene.study).get("series/1.2.3.2/modality") is not None
-    scene.send(event(3, action=Action.DELETE, state=State.DELETED, series="1.2.3.2", instance="1.2.3.2.1"))
-    assert Marks(scene.study).get("series/1.2.3.2/modality") is None
-    assert Marks(scene.study).get("series/1.2.3.1/modality") is not None
+    scene.study["series"] = [series for series in scene.study["series"] if series["uid"] != "1.2.3.2"]
+    scene.send(event(2, **OTHER))
+    assert _mark_of(scene, "series/1.2.3.2") == 2
+
+
+def test_an_element_that_somebody_took_out_comes_back_with_the_mark_of_what_filled_it() -> None:
+    scene = Scene()
+    scene.send(event(1), event(9, **OTHER, SeriesNumber=1))
+    assert scene.study is not None
+    scene.study["series"] = [{k: v for k, v in series.items() if k != "number"} for series in scene.study["series"]]
+    scene.send(event(2, **OTHER, SeriesNumber=2))
+    assert _mark_of(scene, "series/1.2.3.2/number") == 2
+    assert _mark_of(scene, "series/1.2.3.2/modality") == 9
+
+
+def _mark_of(scene: Scene, name: str) -> int | None:
+    assert scene.study is not None
+    mark = Marks(scene.study).get(name)
+    return mark.sequence if mark is not None else None
 
 
 def test_folding_keeps_the_last_of_each_instance_and_what_came_before_it() -> None:

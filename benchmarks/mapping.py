@@ -1,7 +1,6 @@
 """Part 3: the mapping on one core, beside orjson parsing the same metadata, and beside dicom2fhir."""
 
 import itertools
-from typing import Any
 
 import orjson
 from dicomcast_consumer.mapping import (
@@ -34,7 +33,7 @@ def measure(*, quick: bool) -> list[Row]:
     found = events(Shape(modality="CT", studies=1, instances=run))
     values = [encode(event) for event in found]
     texts = [event.metadata or "" for event in found]
-    seen = _delta(None, None, [read_event(found[0], profile=_PROFILE, options=_OPTIONS)])
+    seen = _stored(*_delta(None, None, [_read(found[0])]))
     turn = itertools.cycle(range(1, run))
 
     def lone_new() -> None:
@@ -108,8 +107,10 @@ def _read(event: DicomChangeEvent) -> InstanceChange:
     return read_event(event, profile=_PROFILE, options=_OPTIONS)
 
 
-def _delta(study: Resource | None, patient: Resource | None, changes: list[InstanceChange]) -> tuple[Any, Any]:
-    """The study and the patient as they are to be, with the ids and versions that a server gives them."""
+def _delta(
+    study: Resource | None, patient: Resource | None, changes: list[InstanceChange]
+) -> tuple[Resource, Resource]:
+    """The study and the patient as they are to be."""
     settlement = settle(study, fold(changes), current_patient=patient, patients={}, profile=_PROFILE, options=_OPTIONS)
     merged = merge_patient(settlement.patient, settlement.values, options=_OPTIONS)
     merge = merge_study(
@@ -122,8 +123,13 @@ def _delta(study: Resource | None, patient: Resource | None, changes: list[Insta
         options=_OPTIONS,
     )
     assert merge.resource is not None
-    return _stored(merge.resource, "2"), _stored(merged.resource, "1")
+    return merge.resource, merged.resource
 
 
-def _stored(resource: Resource, identity: str) -> Resource:
+def _stored(study: Resource, patient: Resource) -> tuple[Resource, Resource]:
+    """With the ids and versions that a server gives them."""
+    return _with_id(study, "2"), _with_id(patient, "1")
+
+
+def _with_id(resource: Resource, identity: str) -> Resource:
     return {**resource, "id": identity, "meta": {**resource["meta"], "versionId": "1"}}

@@ -26,8 +26,10 @@ def family_names(patient: Resource) -> list[str]:
 
 def is_named(patient: Resource, name: PersonName) -> bool:
     """Whether an alphabetic name, and no other, is the Patient's usual name as it is."""
-    groups, known = name.groups, _known_groups(patient.get("name") or ())
-    return known.keys() == groups.keys() == {"ABC"} and _is_as_we_write(known["ABC"], groups["ABC"].json())
+    if name.ABC is None or name.IDE is not None or name.SYL is not None:
+        return False
+    known = _known_groups(patient.get("name") or ())
+    return known.keys() == {"ABC"} and _is_as_we_write(known["ABC"], name.ABC.json())
 
 
 def merge_names(patient: Resource, name: PersonName, mark: Mark, marks: Marks) -> None:
@@ -67,6 +69,8 @@ def _known_groups(names: Iterable[Resource]) -> dict[str, Resource]:
 
 
 def _representation(name: Resource) -> str | None:
+    if "extension" not in name:
+        return None
     codes = (e.get("valueCode") for e in name.get("extension") or () if e.get("url") == REPRESENTATION)
     return next((str(code) for code in codes if code), None)
 

@@ -57,9 +57,7 @@ def validate_instance(instance: Resource) -> None:
 
 
 def _validate(model: type[BaseModel], element: Resource) -> None:
-    kinds: list[object] = [model]
-    _note_shape(element, kinds)
-    shape = tuple(kinds)
+    shape = (model, *_shape(element))
     if shape in _valid:
         return
     try:
@@ -73,27 +71,26 @@ def _validate(model: type[BaseModel], element: Resource) -> None:
     _valid.add(shape)
 
 
-def _note_shape(node: Any, shape: list[object]) -> None:
-    """Append what is equal for nodes that are valid or not together. A list's length is noted below zero."""
-    kind = type(node)
-    if kind is str:
-        shape.append(_kind(node))
-    elif kind is dict:
-        shape.append(len(node))
-        shape += node
-        for one in node.values():
-            if type(one) is str:
-                shape.append(_kind(one))
-            else:
-                _note_shape(one, shape)
-    elif kind is list:
-        shape.append(-1 - len(node))
-        for one in node:
-            _note_shape(one, shape)
-    elif kind is int:
-        shape.append((node < 0, node > 0, node > _MAX_INT))
-    else:
-        shape.append(kind)
+def _shape(element: Resource) -> list[object]:
+    """Equal for elements that are valid or not together. A list's length is noted below zero."""
+    shape: list[object] = []
+    nodes: list[Any] = [element]
+    for node in nodes:  # it grows while it is walked, level by level
+        kind = type(node)
+        if kind is str:
+            shape.append(_kind(node))
+        elif kind is dict:
+            shape.append(len(node))
+            shape += node
+            nodes += node.values()
+        elif kind is list:
+            shape.append(-1 - len(node))
+            nodes += node
+        elif kind is int:
+            shape.append((node < 0, node > 0, node > _MAX_INT))
+        else:
+            shape.append(kind)
+    return shape
 
 
 @lru_cache(maxsize=4096)

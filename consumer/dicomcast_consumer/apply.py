@@ -240,21 +240,28 @@ class StudyApplier:
                     return await self._attempt(group, works)
             except (ConflictError, NotProvenError) as error:
                 conflicts += 1
+                at_an_end = conflicts % _ROUNDS == 0
                 if isinstance(error, ConflictError):
                     self._metrics.note_conflict()
-                if len(works) > 1 and isinstance(error, ConflictError):
-                    return await self._apart(group, works)
-                if isinstance(error, NotProvenError) or conflicts % _ROUNDS == 0:
+                    if len(works) > 1:
+                        return await self._apart(group, works)
+                    if at_an_end:
+                        self._tell_of_waiting(group, conflicts, error)
+                        self._give_up_when_alone(lane, begun_s, error)
+                if isinstance(error, NotProvenError) or at_an_end:
                     await asyncio.sleep(self._wait_s(min(conflicts, 4), None))
             except (RetryableError, SystemicError) as error:
                 failures += 1
-                if failures in _TOLD_AT or failures % _TOLD_AT[-1] == 0:
-                    log.warning("study.waiting", partition=group.partition, attempts=failures, reason=str(error))
+                self._tell_of_waiting(group, failures, error)
                 await asyncio.sleep(self._wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
                 if len(works) > 1:
                     return await self._apart(group, works)
                 self._give_up_when_alone(lane, begun_s, error)
         raise RevokedError
+
+    def _tell_of_waiting(self, group: Group, attempts: int, error: Exception) -> None:
+        if attempts in _TOLD_AT or attempts % _TOLD_AT[-1] == 0:
+            log.warning("study.waiting", partition=group.partition, attempts=attempts, reason=str(error))
 
     def _give_up_when_alone(self, lane: bytes, begun_s: float, error: Exception) -> None:
         """A study that fails for so long while others go through is no outage: the event that does it is looked for."""

@@ -17,9 +17,9 @@ from typing import Final, TypeVar
 import httpx
 from dicomcast_runtime.backoff import full_jitter, retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, MetadataTooLargeError, read_metadata
-from dicomcast_runtime.errors import DependencyError
+from dicomcast_runtime.errors import ConfigurationError, DependencyError
 
-from .errors import RejectedError, RetryableError
+from .errors import ConflictError, RejectedError, RetryableError, SystemicError
 from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .mapping import TAG_CODE, TAG_SYSTEM, MappingOptions, PatientIdentifier, Resource, token
@@ -85,7 +85,8 @@ class Verifier:
     async def again(self, call: Callable[[], Awaitable[T]]) -> T:
         """The answer; a server that is away is asked again for a while, then DependencyError is raised.
 
-        Raises InstanceGoneError and MetadataTooLargeError as the call does: waiting helps neither.
+        What waiting does not help: InstanceGoneError and MetadataTooLargeError are raised as the call does, and a
+        refusal of the FHIR server as ConfigurationError.
         """
         waited_s, attempt = 0.0, 0
         while True:
@@ -93,6 +94,10 @@ class Verifier:
                 return await call()
             except (InstanceGoneError, MetadataTooLargeError):
                 raise
+            except SystemicError as error:
+                raise ConfigurationError(str(error)) from None
+            except (ConflictError, RejectedError) as error:
+                raise ConfigurationError(f"a search is refused ({error}): check DICOMCAST_FHIR__URL") from None
             except (DicomWebError, RetryableError) as error:
                 asked_s = error.retry_after_s if isinstance(error, RetryableError) else retry_after_s(error.retry_after)
                 wait_s = max(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform), asked_s or 0.0)
@@ -174,9 +179,18 @@ class Verifier:
 
     async def _ours(self) -> AsyncIterator[Resource]:
         query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]
-        async for study in self._fhir.every("ImagingStudy", query):
-            if same_source(study, self._dicomweb_url):
-                yield study
+        at: str | None = None
+        seen: set[str | None] = {None}
+        while True:
+            studies, at = await self.again(partial(self._fhir.page, "ImagingStudy", query, at=at))
+            for study in studies:
+                if same_source(study, self._dicomweb_url):
+                    yield study
+            if at is None:
+                return
+            if at in seen:
+                raise DependencyError("the FHIR server gives the pages of its ImagingStudy resources in a circle")
+            seen.add(at)
 
 
 def _batches(uids: Iterable[str]) -> Iterable[tuple[str, ...]]:

@@ -138,16 +138,19 @@ class _Command:
         with progress("repairing studies", total=len(differing)) as advance:
             for verdict in differing:
                 repair = Repair(feed=self._feed, partition_name=self._section.partition, server=server)
+                # That an instance is refused again is no sign of a wrong setting: the guard never gets suspicious.
+                gate = Gate(Breaker(), RejectionGuard(studies=1, least=2))
                 try:
                     missing = await self._missing(verdict, server)
-                    applier = self._applier(repair, dicom, fhir)
+                    applier = self._applier(repair, gate, dicom, fhir)
                     await asyncio.wait_for(
                         repair.repair(applier, verdict.study_instance_uid, missing), self._wanted.wait_s + len(missing)
                     )
                 except (DicomWebError, DependencyError, TimeoutError) as error:
+                    reason = str(error) or gate.closed_by or "a server is away"
                     raise DependencyError(
-                        f"study {verdict.study_instance_uid} could not be repaired ({error or 'a server is away'}): "
-                        "what was written stays; verify again"
+                        f"study {verdict.study_instance_uid} could not be repaired ({reason}): what was written stays; "
+                        "verify again"
                     ) from None
                 if repair.rejections:
                     codes = Counter(error.code for error in repair.rejections.values())
@@ -161,15 +164,14 @@ class _Command:
             return await server.instances(verdict.study_instance_uid)
         return frozenset(finding.place for finding in found if finding.place is not None)
 
-    def _applier(self, repair: Repair, dicom: httpx.AsyncClient, fhir: FhirClient) -> StudyApplier:
+    def _applier(self, repair: Repair, gate: Gate, dicom: httpx.AsyncClient, fhir: FhirClient) -> StudyApplier:
         feed = FeedSource(profile=self._section.profile(self._feed), dicomweb=dicom, ignored_partitions=frozenset())
         options = self._settings.mapping
         return StudyApplier(
             events=EventReader(feeds={self._feed: feed}, options=options, schema_by_id=None),
             fhir=FhirReader(fhir, options),
             letters=repair,
-            # That an instance is refused again is no sign of a wrong setting: the guard never gets suspicious.
-            gate=Gate(Breaker(), RejectionGuard(studies=1, least=2)),
+            gate=gate,
             prove=repair.prove,
             options=options,
             metrics=ConsumerMetrics(),

@@ -1,5 +1,6 @@
 """How a process authenticates to an HTTP peer."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -14,17 +15,20 @@ __all__ = ["Bearer", "OAuth2ClientCredentials", "TokenError"]
 
 _EARLY_S: Final = 60.0
 """A token is renewed this long before it expires."""
+_LIFETIME_S: Final = 300.0
+"""Of a token that does not say how long it lives."""
 
 
 class TokenError(httpx.TransportError):
-    """No token. `refused`: the endpoint answered that it will not give one; else it may, later.
+    """No token. `refused`: the endpoint answered that it will not give one; else it may, later, after `retry_after`.
 
     Its answer is not shown, it may repeat the secret.
     """
 
-    def __init__(self, text: str, *, refused: bool = False) -> None:
+    def __init__(self, text: str, *, refused: bool = False, retry_after: str | None = None) -> None:
         super().__init__(text)
         self.refused = refused
+        self.retry_after = retry_after
 
 
 class Bearer(httpx.Auth):
@@ -49,30 +53,43 @@ class OAuth2ClientCredentials(httpx.Auth):
         self._client = token_client
         self._token: str | None = None
         self._expires_at = 0.0
+        self._renewing = asyncio.Lock()
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Adds the token; after a 401 a fresh one is tried once."""
-        if self._token is None or time.monotonic() >= self._expires_at:
-            await self._renew()
+        if self._is_stale():
+            await self._renew(self._token)
         used = self._token
         request.headers["Authorization"] = f"Bearer {used}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            if self._token == used:
-                await self._renew()
+            await self._renew(used)
             request.headers["Authorization"] = f"Bearer {self._token}"
             yield request
 
-    async def _renew(self) -> None:
+    def _is_stale(self) -> bool:
+        return self._token is None or time.monotonic() >= self._expires_at
+
+    async def _renew(self, old: str | None) -> None:
+        """A token in the place of the old one: requests that need one at the same time ask for one together."""
+        async with self._renewing:
+            if self._token == old:
+                await self._fetch()
+
+    async def _fetch(self) -> None:
         url = self._settings.token_url
         assert url  # AuthSettings._complete
-        answer = await self._ask(url)
+        try:
+            answer = await self._ask(url)
+        except httpx.TransportError as error:
+            raise TokenError(f"{url} gives no token ({type(error).__name__})") from error
         if answer.status_code != httpx.codes.OK:
             refused = answer.is_redirect or answer.status_code in (400, 401, 403, 404, 405)
-            raise TokenError(f"{url} answered {answer.status_code} to the request for a token", refused=refused)
+            text = f"{url} answered {answer.status_code} to the request for a token"
+            raise TokenError(text, refused=refused, retry_after=answer.headers.get("Retry-After"))
         try:
             body = answer.json()
-            token, lifetime_s = str(body["access_token"]), float(body.get("expires_in", 300))
+            token, lifetime_s = str(body["access_token"]), float(body.get("expires_in") or _LIFETIME_S)
             token.encode("ascii")
         except (ValueError, KeyError, TypeError, AttributeError):
             raise TokenError(f"{url} gave no access_token") from None

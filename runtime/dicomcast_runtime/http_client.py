@@ -73,8 +73,8 @@ def peer_refusal(error: BaseException, prefix: str) -> str | None:
 
     `prefix` is the peer's settings, such as DICOMCAST_FHIR.
     """
-    if isinstance(error, TokenError):
-        return f"{error}: check {prefix}__AUTH__*" if error.refused else None
+    if isinstance(error, TokenError) and error.refused:
+        return f"{error}: check {prefix}__AUTH__*"
     cause = _ssl_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}): check {prefix}__CA_FILE and the host name"

@@ -156,9 +156,25 @@ MUTATIONS = (
         tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
     ),
     Mutation(
+        name="an entry that failed in a transaction that was taken counts as written",
+        file=f"{_CONSUMER}/fhir_answer.py",
+        old="    check_status(\n        int(status),\n",
+        new="    check_status(\n        200,\n",
+        tests=["tests/unit/consumer/test_fhir_entries.py::test_an_entry_that_failed_is_judged_as_a_whole_answer_is"],
+    ),
+    Mutation(
+        name="an answer to a search that is no Bundle finds nothing",
+        file=f"{_CONSUMER}/fhir_answer.py",
+        old='    if page.get("resourceType") != "Bundle":\n',
+        new="    if False:\n",
+        tests=[
+            "tests/unit/consumer/test_fhir_entries.py::test_an_answer_to_a_search_that_is_no_bundle_finds_nothing_out"
+        ],
+    ),
+    Mutation(
         name="a search's result that was cut off is taken for all that there is",
         file=f"{_CONSUMER}/fhir_client.py",
-        old="            if len(found) < most:\n",
+        old="            if len(found) < most and len(found) >= total(pages[0]):\n",
         new="            if True:\n",
         tests=[
             "tests/unit/consumer/test_fhir_client.py::"

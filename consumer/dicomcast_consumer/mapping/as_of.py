@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from .. import exact_json
 from .dates import is_refinement
 from .identity import Resource
 from .marks import Marks
@@ -136,4 +137,4 @@ def _confirm(element: str, entries: list[Resource], mark: Mark, marks: Marks) ->
 
 
 def _sort_key(entry: Resource) -> bytes:
-    return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)
+    return exact_json.dumps(entry, option=orjson.OPT_SORT_KEYS)

@@ -38,19 +38,18 @@ def endpoint_resource(address: str) -> Resource:
 
 
 def matches(existing: Resource, address: str) -> bool:
-    """Whether an Endpoint that a search found serves `address`.
+    """Whether an Endpoint that a search found is the one of `address`.
 
-    It has our identifier, or DICOM Cast's connection type and exact name; addresses are compared without final slash.
+    It has our identifier, wherever a person has made its address lead to; or DICOM Cast's connection type and exact
+    name, and the address. These are compared without final slash.
     """
-    if _bare(existing.get("address")) != _bare(address):
-        return False
     identified = any(
         identifier.get("system") == URI_SYSTEM and _bare(identifier.get("value")) == _bare(address)
         for identifier in existing.get("identifier") or ()
     )
     connection = existing.get("connectionType") or {}
     named = connection.get("code") == WADO_RS and _bare(existing.get("name")) == endpoint_name(_bare(address))
-    return identified or named
+    return identified or (named and _bare(existing.get("address")) == _bare(address))
 
 
 def _bare(value: object) -> str:

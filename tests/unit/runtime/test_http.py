@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from dicomcast_consumer.errors import UnreachableError
+from dicomcast_consumer.fhir_client import FhirClient
 from dicomcast_runtime.backoff import full_jitter, retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError
@@ -31,10 +33,11 @@ class TokenEndpoint:
         self.forms: list[str] = []
         self.valid: set[str] = {"t1", "t2"}
         self.status = 200
+        self.lifetime_s: int | None = 3600
 
     def token(self, request: httpx.Request) -> httpx.Response:
         self.forms.append(request.content.decode())
-        return httpx.Response(self.status, json={"access_token": f"t{len(self.forms)}", "expires_in": 3600})
+        return httpx.Response(self.status, json={"access_token": f"t{len(self.forms)}", "expires_in": self.lifetime_s})
 
     def resource(self, request: httpx.Request) -> httpx.Response:
         given = request.headers["Authorization"].removeprefix("Bearer ")
@@ -78,6 +81,60 @@ def test_a_refusing_token_endpoint_is_an_error_without_the_secret() -> None:
         get(endpoint)
     assert "400" in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+def test_requests_that_need_a_token_at_the_same_time_ask_for_one_together() -> None:
+    asked = 0
+
+    async def token(_: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        return httpx.Response(200, json={"access_token": f"t{asked}"})
+
+    async def scenario() -> list[int]:
+        tokens = httpx.AsyncClient(transport=httpx.MockTransport(token))
+        auth = OAuth2ClientCredentials(OAUTH2, token_client=tokens)
+        endpoint = TokenEndpoint()
+        endpoint.valid = {"t2"}  # so that all of them find out together that t1 is not
+        async with tokens, httpx.AsyncClient(transport=httpx.MockTransport(endpoint.resource), auth=auth) as client:
+            found = await asyncio.gather(*(client.get("https://fhir.example.org/") for _ in range(8)))
+            return [answer.status_code for answer in found]
+
+    assert asyncio.run(scenario()) == [200] * 8
+    assert asked == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (httpx.Response(429, headers={"Retry-After": "120"}), "429"),
+        (httpx.ConnectError("no route"), "ConnectError"),
+    ],
+)
+def test_a_token_endpoint_that_is_away_is_named(answer: httpx.Response | Exception, text: str) -> None:
+    def token(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def scenario() -> None:
+        tokens = httpx.AsyncClient(transport=httpx.MockTransport(token))
+        auth = OAuth2ClientCredentials(OAUTH2, token_client=tokens)
+        transport = httpx.MockTransport(lambda _: httpx.Response(200))
+        async with tokens, httpx.AsyncClient(base_url="http://x", transport=transport, auth=auth) as client:
+            await FhirClient(client).capability()
+
+    with pytest.raises(UnreachableError, match=rf"login\.example\.org.*{text}") as raised:
+        asyncio.run(scenario())
+    assert raised.value.retry_after_s == (120 if text == "429" else None)
+
+
+def test_a_token_that_does_not_say_how_long_it_lives_is_taken() -> None:
+    endpoint = TokenEndpoint()
+    endpoint.lifetime_s = None
+    assert get(endpoint, 2) == [200, 200]
+    assert len(endpoint.forms) == 1
 
 
 def test_tls_files_that_cannot_be_used_are_a_configuration_error() -> None:

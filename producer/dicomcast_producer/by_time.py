@@ -52,7 +52,7 @@ class TimeReader:
             entries = await self._read(scan.window)
             fresh = tuple(e for e in entries if e.event.sequence not in self._sent)
             self._scan = following = self._after(scan, entries)
-            self._note(scan, following, fresh)
+            self._note(scan, following, entries, fresh)
             if fresh:
                 return Page(entries=fresh, position=self.position)
             if following is None:
@@ -91,6 +91,10 @@ class TimeReader:
             entries = await self._pages.read_bare(window)
             for entry in entries:
                 if entry.event.sequence == wanted:
+                    if _time(entry) is None:
+                        raise ConfigurationError(
+                            f"sequence {wanted} has no time that can be read, by which to go on: choose one near it"
+                        )
                     return await self._position_at(entry.event.timestamp, sequence=wanted)
             if len(entries) < window.limit:
                 raise ConfigurationError(f"sequence {wanted} is not in the feed")
@@ -121,9 +125,15 @@ class TimeReader:
         end = self._end(latest)
         if start is not None and end <= start:
             return None
-        newest = latest.entry.event.timestamp if latest.entry else None
         window = Window(offset=0, limit=self._settings.page_size, start=start, end=end)
-        return _Scan(window=window, drained=newest is None or newest < end)
+        return _Scan(window=window, drained=self._is_read(latest.entry, before=end))
+
+    def _is_read(self, newest: FeedEntry | None, *, before: datetime) -> bool:
+        """Whether nothing is left once everything before a time was read."""
+        if newest is None:
+            return True
+        at = _time(newest)
+        return newest.event.sequence in self._sent if at is None else at < before
 
     async def _read(self, window: Window) -> tuple[FeedEntry, ...]:
         """With metadata; where everything may have been read before, a look without it comes first."""
@@ -139,9 +149,12 @@ class TimeReader:
             return None
         return replace(scan, window=_moved(scan.window, entries))
 
-    def _note(self, scan: _Scan, following: _Scan | None, fresh: tuple[FeedEntry, ...]) -> None:
-        # An entry whose timestamp cannot be read stands somewhere in the window.
-        self._sent |= {e.event.sequence: max(e.event.timestamp, scan.window.start or NO_TIME) for e in fresh}
+    def _note(
+        self, scan: _Scan, following: _Scan | None, entries: tuple[FeedEntry, ...], fresh: tuple[FeedEntry, ...]
+    ) -> None:
+        # An entry without a time that can be read stands before the window's end. Whatever is seen is noted anew, so
+        # that it is remembered for as long as a window reaches back to it.
+        self._sent |= {e.event.sequence: _time(e) or scan.window.end or NO_TIME for e in entries}
         reached = scan.window.end if following is None else following.window.start
         read_to = max((at for at in (self.position.read_to, reached) if at is not None), default=None)
         if read_to is not None:
@@ -158,11 +171,11 @@ class TimeReader:
         last = self.position.last
         if last is None:
             return
-        newest = latest.entry.event.timestamp if latest.entry else None
-        if newest is None or newest < last.timestamp:
-            raise reset_error(
-                f"its latest entry is of {newest or 'never'}, and one of {last.timestamp} was read before"
-            )
+        newest = latest.entry
+        if newest is not None and (_time(newest) or last.timestamp) >= last.timestamp:
+            return
+        when = newest.event.timestamp if newest else "never"
+        raise reset_error(f"its latest entry is of {when}, and one of {last.timestamp} was read before")
 
     def _end(self, latest: Latest) -> datetime:
         return latest.server_time - timedelta(seconds=self._settings.lag_s)
@@ -170,10 +183,15 @@ class TimeReader:
 
 def _moved(window: Window, entries: tuple[FeedEntry, ...]) -> Window:
     """The rest of a window after a full page of it."""
-    newest = entries[-1].event.timestamp
-    if window.start is None or newest > window.start:
+    newest = max(e.event.timestamp for e in entries)
+    if newest > (window.start or NO_TIME):
         return replace(window, start=newest, offset=0)
     return replace(window, offset=window.offset + len(entries))
+
+
+def _time(entry: FeedEntry) -> datetime | None:
+    at = entry.event.timestamp
+    return None if at == NO_TIME else at
 
 
 def _back(at: datetime, span: timedelta) -> datetime:

@@ -5,8 +5,10 @@ from tests.mutations.mutation import Mutation
 __all__ = ["PRODUCER_MUTATIONS"]
 
 _BRIDGE = "tests/unit/producer/test_bridge.py"
+_BY_TIME = "producer/dicomcast_producer/by_time.py"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
 _PRODUCER = "producer/dicomcast_producer"
+_UNREADABLE = "tests/unit/producer/test_by_time_unreadable.py"
 
 PRODUCER_MUTATIONS = (
     Mutation(
@@ -78,5 +80,19 @@ PRODUCER_MUTATIONS = (
         new="    return False\n",
         tests=[f"{_LEFT_OPEN}::test_what_the_cursor_does_not_count_is_aborted_for_it_comes_again"],
         needs_kafka=True,
+    ),
+    Mutation(
+        name="v2: an entry without a time is remembered where its window begins",
+        file=_BY_TIME,
+        old="_time(e) or scan.window.end or NO_TIME for e in entries",
+        new="max(e.event.timestamp, scan.window.start or NO_TIME) for e in fresh",
+        tests=[f"{_UNREADABLE}::test_an_unreadable_entry_is_published_once"],
+    ),
+    Mutation(
+        name="v2: a newest entry without a time is one of 1970",
+        file=_BY_TIME,
+        old="(_time(newest) or last.timestamp) >= last.timestamp",
+        new="newest.event.timestamp >= last.timestamp",
+        tests=[f"{_UNREADABLE}::test_an_unreadable_newest_entry_ends_nothing"],
     ),
 )

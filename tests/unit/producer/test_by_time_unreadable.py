@@ -1,0 +1,144 @@
+"""API v2: entries without a time that can be read; each is published once, and none ends the producer."""
+
+import asyncio
+
+import pytest
+from dicomcast_producer.by_time import TimeReader
+from dicomcast_producer.position import Idle, Page, Position
+from dicomcast_runtime.errors import ConfigurationError
+
+from tests.fakes.timed_feed import TimedFeed
+from tests.unit.producer.feeds import feed_settings
+from tests.unit.producer.test_by_time import drain, stored
+
+NO_UID = {"sopInstanceUid": None}
+NO_TIME = {"timestamp": "yesterday"}
+POLL_S = 5.0
+
+
+def reader_of(feed: TimedFeed, at: Position | None = None, **settings: object) -> TimeReader:
+    chosen = feed_settings(url="http://pacs", api_version="v2", **{"lag_s": 10.0, "overlap_s": 300.0, **settings})
+    return TimeReader(feed, chosen, at or Position(sequence=0))
+
+
+async def poll(feed: TimedFeed, reader: TimeReader, *, for_s: float) -> list[int]:
+    """The sequences of all that comes while that much time passes."""
+    found: list[int] = []
+    for _ in range(int(for_s / POLL_S)):
+        feed.pass_s(POLL_S)
+        found += await drain(reader)
+    return found
+
+
+@pytest.mark.parametrize("unreadable", [NO_UID, NO_TIME])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_unreadable_entry_is_published_once(unreadable: dict[str, object], restarts: bool) -> None:
+    async def story() -> list[int]:
+        feed = TimedFeed()
+        reader = reader_of(feed)
+        feed.put(1, 60)
+        found = await drain(reader)
+        feed.pass_s(60)
+        feed.put(2, 30, **unreadable)
+        feed.put(3, 20)
+        found += await drain(reader)
+        if restarts:
+            reader = reader_of(feed, stored(reader.position))
+        found += await poll(feed, reader, for_s=400)
+        feed.put(4, 20)
+        return found + await poll(feed, reader, for_s=400)
+
+    assert asyncio.run(story()) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("unreadable", [NO_UID, NO_TIME])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_unreadable_newest_entry_ends_nothing(unreadable: dict[str, object], restarts: bool) -> None:
+    async def story() -> list[int]:
+        feed = TimedFeed()
+        reader = reader_of(feed)
+        feed.put(1, 1000)
+        found = await drain(reader)
+        feed.pass_s(60)
+        feed.put(2, 20, **unreadable)
+        found += await drain(reader)
+        if restarts:
+            reader = reader_of(feed, stored(reader.position))
+        found += await poll(feed, reader, for_s=400)
+        feed.put(3, 20)
+        return found + await poll(feed, reader, for_s=400)
+
+    assert asyncio.run(story()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_feed_that_begins_with_an_unreadable_entry(restarts: bool) -> None:
+    async def story() -> list[int]:
+        feed = TimedFeed()
+        reader = reader_of(feed)
+        feed.put(1, 20, **NO_UID)
+        found = await drain(reader)
+        if restarts:
+            reader = reader_of(feed, stored(reader.position))
+        found += await drain(reader)
+        feed.pass_s(60)
+        feed.put(2, 20)
+        return found + await poll(feed, reader, for_s=400)
+
+    assert asyncio.run(story()) == [1, 2]
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3])
+def test_pages_of_unreadable_entries_come_to_an_end(page_size: int) -> None:
+    async def story() -> list[int]:
+        feed = TimedFeed()
+        for sequence in range(1, 9):
+            feed.put(sequence, 100 - sequence, **({} if sequence in (4, 8) else NO_UID))
+        reader = reader_of(feed, page_size=page_size)
+        return await drain(reader) + await drain(reader)
+
+    assert asyncio.run(story()) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_an_unreadable_newest_entry_is_not_taken_for_read_before_it_is() -> None:
+    """Else `--exit-when-idle` would end without it."""
+
+    async def story() -> list[bool | int]:
+        feed = TimedFeed()
+        reader = reader_of(feed)
+        feed.put(1, 60)
+        feed.put(2, 5, **NO_UID)  # within the lag
+        found: list[bool | int] = []
+        for _ in range(4):
+            page = await reader.next_page()
+            found += [page.drained] if isinstance(page, Idle) else [e.event.sequence for e in page.entries]
+            feed.pass_s(POLL_S)
+        return found
+
+    assert asyncio.run(story()) == [1, False, 2, True]
+
+
+def test_a_start_at_an_unreadable_entry_is_refused() -> None:
+    """Its place in time is not known: what stands before it would be published again."""
+    feed = TimedFeed()
+    feed.put(1, 60)
+    feed.put(2, 50, **NO_TIME)
+    with pytest.raises(ConfigurationError, match="sequence 2 has no time that can be read"):
+        asyncio.run(reader_of(feed).start_position("2"))
+
+
+def test_a_page_ends_where_its_last_readable_entry_stands() -> None:
+    """A page that ends with an unreadable entry goes on from the time before it, not from 1970."""
+
+    async def story() -> list[object]:
+        feed = TimedFeed()
+        feed.put(1, 60)
+        feed.put(2, 50, **NO_UID)
+        feed.put(3, 40)
+        reader = reader_of(feed, page_size=2)
+        page = await reader.next_page()
+        assert isinstance(page, Page)
+        assert await drain(reader) == [3]
+        return [window.start for window in feed.asked if window.start and window.start.year < 2025]
+
+    assert asyncio.run(story()) == []

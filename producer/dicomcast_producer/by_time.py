@@ -1,12 +1,20 @@
 """Reading the feed in the order of its timestamps: API v2.
 
 A window is start ≤ timestamp < end, in the order (timestamp, sequence). Its end stays behind the server's clock, and
-it starts before the end of the last one, because an entry may appear later than its timestamp says; what was read
-before is dropped by its sequence. Within a window the start moves along: the server counts its way through `offset`.
+it starts before the newest entry that was read, because an entry may appear later than its timestamp says; what was
+read before is dropped by its sequence. Within a window the start moves along: the server counts its way through
+`offset`.
+
+How far the feed was read is told by its entries alone: a clock that is ahead for one answer would pass over what is yet
+to come. Once the feed has been idle for so long that nothing in the overlap is expected any more, a window starts after
+it.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from dicomcast_runtime.errors import ConfigurationError
 
@@ -14,12 +22,15 @@ from .by_sequence import reset_error
 from .change_feed import ChangeFeed, Latest, Window
 from .config import FeedSettings
 from .entry import NO_TIME, FeedEntry
+from .errors import RetryableError
 from .page_reader import PageReader
 from .position import Idle, Page, Position, last_entry, sequence_ranges
 
 __all__ = ["TimeReader"]
 
-_MICROSECOND = timedelta(microseconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""The nodes of one server by no more than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +40,32 @@ class _Scan:
     window: Window
     drained: bool
     """Whether the window reaches over everything that the feed had when it was opened."""
+    opened_s: float
 
 
 class TimeReader:
     """The entries after a position, page by page."""
 
-    def __init__(self, feed: ChangeFeed, settings: FeedSettings, position: Position) -> None:
+    def __init__(
+        self,
+        feed: ChangeFeed,
+        settings: FeedSettings,
+        position: Position,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._feed = feed
+        self._clock = clock
         self._pages = PageReader(feed)
         self._settings = settings
         self._overlap = timedelta(seconds=settings.overlap_s)
         self._scan: _Scan | None = None
+        self._grew_s = self._looked_s = clock()
+        """When `read_to` last moved, and when the last window that was read to its end was opened."""
         self.position = position
-        known_at = position.read_to or datetime.now(UTC)
-        # Their own timestamps are not stored; none is later than this, so none is forgotten too early.
-        self._sent = {s: known_at for first, last in position.sent for s in range(first, last + 1)}
+        sent = (s for first, last in position.sent for s in range(first, last + 1))
+        self._sent: dict[int, datetime | None] = dict.fromkeys(sent)
+        """With their times, which are not stored: None until they are seen again."""
 
     async def next_page(self) -> Page | Idle:
         """New entries in the order of the feed. Raises RetryableError, or BrokenContractError after a reset."""
@@ -52,10 +74,11 @@ class TimeReader:
             entries = await self._read(scan.window)
             fresh = tuple(e for e in entries if e.event.sequence not in self._sent)
             self._scan = following = self._after(scan, entries)
-            self._note(scan, following, entries, fresh)
+            self._note(scan, entries, fresh)
             if fresh:
                 return Page(entries=fresh, position=self.position)
             if following is None:
+                self._looked_s = scan.opened_s
                 return Idle(wait_s=self._settings.poll_interval_s, drained=scan.drained)
             scan = following
         return Idle(wait_s=self._settings.poll_interval_s, drained=False)
@@ -84,7 +107,10 @@ class TimeReader:
             return Position(sequence=0)
         latest = await self._feed.latest()
         if start == "now":
-            return await self._position_at(self._end(latest), sequence=None)
+            if latest.entry is None:
+                return Position(sequence=0)
+            end = self._end(latest)
+            return await self._position_at(min(_time(latest.entry) or end, end), sequence=None)
         wanted = int(start)
         window = Window(offset=0, limit=self._settings.page_size, end=self._end(latest))
         while True:
@@ -121,12 +147,27 @@ class TimeReader:
     async def _open_window(self) -> _Scan | None:
         latest = await self._feed.latest()
         self._require_growth(latest)
-        start = None if self.position.read_to is None else _back(self.position.read_to, self._overlap)
         end = self._end(latest)
+        start = self._start(end)
         if start is not None and end <= start:
             return None
         window = Window(offset=0, limit=self._settings.page_size, start=start, end=end)
-        return _Scan(window=window, drained=self._is_read(latest.entry, before=end))
+        return _Scan(window=window, drained=self._is_read(latest.entry, before=end), opened_s=self._clock())
+
+    def _start(self, end: datetime) -> datetime | None:
+        read_to = self.position.read_to
+        if read_to is None:
+            return None
+        if read_to - end > max(self._overlap, _CLOCKS_DIFFER):
+            raise RetryableError(
+                f"the clock of the DICOM server has gone back: its entries up to {end.isoformat()} may be read now, "
+                f"and those up to {read_to.isoformat()} were. Correct it. If it had been ahead, what has changed since "
+                "is read only after `dicomcast-producer cursor set --to ...`"
+            )
+        idle_s = self._looked_s - self._grew_s
+        if read_to < end and idle_s >= self._settings.overlap_s + self._settings.lag_s:
+            return read_to + _MICROSECOND
+        return _back(read_to, self._overlap)
 
     def _is_read(self, newest: FeedEntry | None, *, before: datetime) -> bool:
         """Whether nothing is left once everything before a time was read."""
@@ -149,23 +190,25 @@ class TimeReader:
             return None
         return replace(scan, window=_moved(scan.window, entries))
 
-    def _note(
-        self, scan: _Scan, following: _Scan | None, entries: tuple[FeedEntry, ...], fresh: tuple[FeedEntry, ...]
-    ) -> None:
-        # An entry without a time that can be read stands before the window's end. Whatever is seen is noted anew, so
-        # that it is remembered for as long as a window reaches back to it.
-        self._sent |= {e.event.sequence: _time(e) or scan.window.end or NO_TIME for e in entries}
-        reached = scan.window.end if following is None else following.window.start
-        read_to = max((at for at in (self.position.read_to, reached) if at is not None), default=None)
-        if read_to is not None:
-            oldest = _back(read_to, self._overlap)
-            self._sent = {sequence: at for sequence, at in self._sent.items() if at >= oldest}
+    def _note(self, scan: _Scan, entries: tuple[FeedEntry, ...], fresh: tuple[FeedEntry, ...]) -> None:
+        before = self.position.read_to
+        read_to = max((*(e.event.timestamp for e in entries), *([before] if before else ())), default=None)
+        if read_to != before:
+            self._grew_s = self._clock()
+        self._remember(scan.window, entries, oldest=_back(read_to or NO_TIME, self._overlap))
         self.position = Position(
             sequence=max([self.position.sequence, *(e.event.sequence for e in fresh)]),
             read_to=read_to,
             sent=sequence_ranges(self._sent),
             last=last_entry(fresh, self.position.last),
         )
+
+    def _remember(self, window: Window, entries: tuple[FeedEntry, ...], *, oldest: datetime) -> None:
+        """Notes what was seen, each time, and forgets what no window will reach back to."""
+        assert window.end is not None
+        noted = self._sent | {e.event.sequence: _time(e) for e in entries}
+        # What has no time that is known stands before the end of the window.
+        self._sent = {sequence: at for sequence, known in noted.items() if (at := known or window.end) >= oldest}
 
     def _require_growth(self, latest: Latest) -> None:
         last = self.position.last

@@ -31,7 +31,7 @@ class Position:
     sequence: int
     """API v1: every entry up to it. API v2: the highest that was read."""
     read_to: datetime | None = None
-    """API v2: entries with an earlier timestamp have been read, but for those that appear late. None: nothing yet."""
+    """API v2: the newest timestamp that was read; all before it was read, but what appears late. None: nothing yet."""
     sent: tuple[SequenceRange, ...] = ()
     """API v2: the sequences read whose timestamp lies in the overlap before `read_to`."""
     last: LastEntry | None = None

@@ -6,6 +6,7 @@ __all__ = ["PRODUCER_MUTATIONS"]
 
 _BRIDGE = "tests/unit/producer/test_bridge.py"
 _BY_TIME = "producer/dicomcast_producer/by_time.py"
+_CLOCKS = "tests/unit/producer/test_by_time_clocks.py"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
 _PRODUCER = "producer/dicomcast_producer"
 _UNREADABLE = "tests/unit/producer/test_by_time_unreadable.py"
@@ -84,8 +85,8 @@ PRODUCER_MUTATIONS = (
     Mutation(
         name="v2: an entry without a time is remembered where its window begins",
         file=_BY_TIME,
-        old="_time(e) or scan.window.end or NO_TIME for e in entries",
-        new="max(e.event.timestamp, scan.window.start or NO_TIME) for e in fresh",
+        old="if (at := known or window.end) >= oldest",
+        new="if (at := known or window.start or NO_TIME) >= oldest",
         tests=[f"{_UNREADABLE}::test_an_unreadable_entry_is_published_once"],
     ),
     Mutation(
@@ -94,5 +95,30 @@ PRODUCER_MUTATIONS = (
         old="(_time(newest) or last.timestamp) >= last.timestamp",
         new="newest.event.timestamp >= last.timestamp",
         tests=[f"{_UNREADABLE}::test_an_unreadable_newest_entry_ends_nothing"],
+    ),
+    Mutation(
+        name="v2: the feed is read to where its clock is",
+        file=_BY_TIME,
+        old="        if read_to != before:\n",
+        new="        read_to = max(read_to or NO_TIME, scan.window.end or NO_TIME)\n        if read_to != before:\n",
+        tests=[
+            f"{_CLOCKS}::test_one_answer_with_a_clock_that_is_ahead_loses_nothing",
+            f"{_CLOCKS}::test_an_empty_feed_whose_clock_is_ahead_loses_nothing",
+            f"{_CLOCKS}::test_what_appears_no_later_than_the_overlap_is_read_once",
+        ],
+    ),
+    Mutation(
+        name="v2: now is where the clock is",
+        file=_BY_TIME,
+        old="self._position_at(min(_time(latest.entry) or end, end), sequence=None)",
+        new="self._position_at(end, sequence=None)",
+        tests=[f"{_CLOCKS}::test_a_start_now_by_a_clock_that_is_ahead_loses_nothing_later"],
+    ),
+    Mutation(
+        name="v2: an idle feed is looked at from its newest entry on at once",
+        file=_BY_TIME,
+        old="idle_s >= self._settings.overlap_s + self._settings.lag_s",
+        new="idle_s >= 0",
+        tests=[f"{_CLOCKS}::test_what_appears_no_later_than_the_overlap_is_read_once"],
     ),
 )

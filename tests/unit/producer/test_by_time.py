@@ -8,7 +8,6 @@ from typing import TypeVar
 import pytest
 from dicomcast_producer.by_time import TimeReader
 from dicomcast_producer.change_feed import ChangeFeed
-from dicomcast_producer.cursor import Cursor, Identity, cursor_from_json, cursor_json
 from dicomcast_producer.metrics import ProducerMetrics
 from dicomcast_producer.position import Page, Position
 from dicomcast_runtime.errors import BrokenContractError, ConfigurationError
@@ -16,6 +15,7 @@ from dicomcast_sandbox.dicom.store import Poison
 
 from tests.fakes.dicom_server import DicomServer
 from tests.unit.producer.feeds import SERIES, STUDY, feed_settings, instance, ticks
+from tests.unit.producer.timed import drain, stored
 
 T = TypeVar("T")
 
@@ -42,13 +42,6 @@ def reading(
     return asyncio.run(asked())
 
 
-async def drain(reader: TimeReader) -> list[int]:
-    found: list[int] = []
-    while isinstance(page := await reader.next_page(), Page):
-        found += [entry.event.sequence for entry in page.entries]
-    return found
-
-
 async def drain_twice(reader: TimeReader) -> tuple[list[int], list[int]]:
     return await drain(reader), await drain(reader)
 
@@ -56,12 +49,6 @@ async def drain_twice(reader: TimeReader) -> tuple[list[int], list[int]]:
 async def drain_to(reader: TimeReader) -> Position:
     await drain(reader)
     return stored(reader.position)
-
-
-def stored(position: Position) -> Position:
-    """As it comes back from the cursor topic."""
-    identity = Identity(feed="pacs", url="u", api_version="v2", partitions=1, topic_id=None)
-    return cursor_from_json(cursor_json(Cursor(identity=identity, position=position, instance="i"))).position
 
 
 def test_an_empty_feed(dicom: DicomServer) -> None:

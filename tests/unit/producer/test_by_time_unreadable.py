@@ -3,31 +3,14 @@
 import asyncio
 
 import pytest
-from dicomcast_producer.by_time import TimeReader
-from dicomcast_producer.position import Idle, Page, Position
+from dicomcast_producer.position import Idle, Page
 from dicomcast_runtime.errors import ConfigurationError
 
 from tests.fakes.timed_feed import TimedFeed
-from tests.unit.producer.feeds import feed_settings
-from tests.unit.producer.test_by_time import drain, stored
+from tests.unit.producer.timed import POLL_S, drain, poll, reader_of, stored
 
 NO_UID = {"sopInstanceUid": None}
 NO_TIME = {"timestamp": "yesterday"}
-POLL_S = 5.0
-
-
-def reader_of(feed: TimedFeed, at: Position | None = None, **settings: object) -> TimeReader:
-    chosen = feed_settings(url="http://pacs", api_version="v2", **{"lag_s": 10.0, "overlap_s": 300.0, **settings})
-    return TimeReader(feed, chosen, at or Position(sequence=0))
-
-
-async def poll(feed: TimedFeed, reader: TimeReader, *, for_s: float) -> list[int]:
-    """The sequences of all that comes while that much time passes."""
-    found: list[int] = []
-    for _ in range(int(for_s / POLL_S)):
-        feed.pass_s(POLL_S)
-        found += await drain(reader)
-    return found
 
 
 @pytest.mark.parametrize("unreadable", [NO_UID, NO_TIME])

@@ -140,6 +140,7 @@ class TimeReader:
         return Position(
             sequence=sequence or max((last for _, last in sent), default=0),
             read_to=at,
+            sent_from=window.start,
             sent=sent,
             last=last_entry(before, None),
         )
@@ -167,7 +168,8 @@ class TimeReader:
         idle_s = self._looked_s - self._grew_s
         if read_to < end and idle_s >= self._settings.overlap_s + self._settings.lag_s:
             return read_to + _MICROSECOND
-        return _back(read_to, self._overlap)
+        # After a restart with a larger overlap, no further than what was sent is known.
+        return _newest(_back(read_to, self._overlap), self.position.sent_from)
 
     def _is_read(self, newest: FeedEntry | None, *, before: datetime) -> bool:
         """Whether nothing is left once everything before a time was read."""
@@ -191,14 +193,15 @@ class TimeReader:
         return replace(scan, window=_moved(scan.window, entries))
 
     def _note(self, scan: _Scan, entries: tuple[FeedEntry, ...], fresh: tuple[FeedEntry, ...]) -> None:
-        before = self.position.read_to
-        read_to = max((*(e.event.timestamp for e in entries), *([before] if before else ())), default=None)
-        if read_to != before:
+        read_to = _newest(self.position.read_to, *(e.event.timestamp for e in entries))
+        if read_to != self.position.read_to:
             self._grew_s = self._clock()
-        self._remember(scan.window, entries, oldest=_back(read_to or NO_TIME, self._overlap))
+        oldest = None if read_to is None else _back(read_to, self._overlap)
+        self._remember(scan.window, entries, oldest=oldest or NO_TIME)
         self.position = Position(
             sequence=max([self.position.sequence, *(e.event.sequence for e in fresh)]),
             read_to=read_to,
+            sent_from=_newest(self.position.sent_from, oldest),
             sent=sequence_ranges(self._sent),
             last=last_entry(fresh, self.position.last),
         )
@@ -235,6 +238,10 @@ def _moved(window: Window, entries: tuple[FeedEntry, ...]) -> Window:
 def _time(entry: FeedEntry) -> datetime | None:
     at = entry.event.timestamp
     return None if at == NO_TIME else at
+
+
+def _newest(*times: datetime | None) -> datetime | None:
+    return max((at for at in times if at is not None), default=None)
 
 
 def _back(at: datetime, span: timedelta) -> datetime:

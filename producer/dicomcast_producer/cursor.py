@@ -3,7 +3,7 @@
 key    `cursor`, partition 0
 value  JSON: {"version": 1, "instance": …, "feed": …, "url": …, "api_version": …, "topic_id": …, "partitions": 12,
        "sequence": 4711, "last": {"sequence": …, "timestamp": …, "action": …, "sop_instance_uid": …},
-       "read_to": …, "sent": [[4000, 4711]]}           the last two for API v2 alone
+       "read_to": …, "sent_from": …, "sent": [[4000, 4711]]}           the last three for API v2 alone
 """
 
 import time
@@ -71,7 +71,7 @@ def cursor_json(cursor: Cursor) -> bytes:
     value: dict[str, Any] = {"version": _VERSION, "instance": cursor.instance, **asdict(cursor.identity)}
     value |= {"sequence": position.sequence, "last": asdict(position.last) if position.last else None}
     if position.read_to is not None:
-        value |= {"read_to": position.read_to, "sent": position.sent}
+        value |= {"read_to": position.read_to, "sent_from": position.sent_from, "sent": position.sent}
     return orjson.dumps(value)
 
 
@@ -81,10 +81,11 @@ def cursor_from_json(value: bytes) -> Cursor:
         raw: Any = orjson.loads(value)
         if raw["version"] != _VERSION:
             raise BrokenContractError(f"the cursor is of version {raw['version']}: upgrade this producer")
-        last, read_to = raw["last"], raw.get("read_to")
+        last = raw["last"]
         position = Position(
             sequence=int(raw["sequence"]),
-            read_to=None if read_to is None else datetime.fromisoformat(read_to),
+            read_to=_time(raw.get("read_to")),
+            sent_from=_time(raw.get("sent_from")),
             sent=tuple((int(first), int(end)) for first, end in raw.get("sent", ())),
             last=None if last is None else _last(last),
         )
@@ -94,6 +95,10 @@ def cursor_from_json(value: bytes) -> Cursor:
         raise BrokenContractError(
             f"the cursor record cannot be read ({type(error).__name__}): run `dicomcast-producer cursor set --to ...`"
         ) from None
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _last(raw: Any) -> LastEntry:

@@ -34,6 +34,8 @@ class Position:
     """API v2: the newest timestamp that was read; all before it was read, but what appears late. None: nothing yet."""
     sent: tuple[SequenceRange, ...] = ()
     """API v2: the sequences read whose timestamp lies in the overlap before `read_to`."""
+    sent_from: datetime | None = None
+    """API v2: `sent` has all that was read of since then. None, in an older cursor: of the configured overlap."""
     last: LastEntry | None = None
     """The last entry read that could be understood."""
 

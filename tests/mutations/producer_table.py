@@ -99,12 +99,11 @@ PRODUCER_MUTATIONS = (
     Mutation(
         name="v2: the feed is read to where its clock is",
         file=_BY_TIME,
-        old="        if read_to != before:\n",
-        new="        read_to = max(read_to or NO_TIME, scan.window.end or NO_TIME)\n        if read_to != before:\n",
+        old="read_to = _newest(self.position.read_to, *(e.event.timestamp for e in entries))",
+        new="read_to = _newest(self.position.read_to, scan.window.end)",
         tests=[
             f"{_CLOCKS}::test_one_answer_with_a_clock_that_is_ahead_loses_nothing",
             f"{_CLOCKS}::test_an_empty_feed_whose_clock_is_ahead_loses_nothing",
-            f"{_CLOCKS}::test_what_appears_no_later_than_the_overlap_is_read_once",
         ],
     ),
     Mutation(
@@ -119,6 +118,13 @@ PRODUCER_MUTATIONS = (
         file=_BY_TIME,
         old="idle_s >= self._settings.overlap_s + self._settings.lag_s",
         new="idle_s >= 0",
-        tests=[f"{_CLOCKS}::test_what_appears_no_later_than_the_overlap_is_read_once"],
+        tests=[f"{_CLOCKS}::test_an_entry_that_appears_late_on_an_idle_feed_is_found"],
+    ),
+    Mutation(
+        name="v2: a larger overlap reaches back to what is forgotten",
+        file=_BY_TIME,
+        old="return _newest(_back(read_to, self._overlap), self.position.sent_from)",
+        new="return _back(read_to, self._overlap)",
+        tests=["tests/unit/producer/test_by_time.py::test_a_larger_overlap_sends_nothing_again"],
     ),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -107,6 +108,45 @@ def test_what_is_sent_is_remembered_only_within_the_overlap(dicom: DicomServer) 
     position = reading(dicom, drain_to)
     assert position.sent == ((3, 4),)
     assert position.sequence == 4
+
+
+@pytest.mark.parametrize("started", ["beginning", "now"])
+def test_a_larger_overlap_sends_nothing_again(dicom: DicomServer, started: str) -> None:
+    put(dicom, *range(500, 10, -30))
+
+    async def from_there(reader: TimeReader) -> Position:
+        position = await reader.start_position(started)
+        return position if started == "now" else await drain_to(reader)
+
+    position = stored(reading(dicom, from_there))
+    put(dicom, 8)
+
+    async def story(reader: TimeReader) -> list[int]:
+        found = await drain(reader)
+        put(dicom, 400, 50)  # too late for the overlap of before; in time
+        return found + await drain(reader)
+
+    assert reading(dicom, story, at=position, overlap_s=1800) == [18, 20]
+
+
+def test_a_larger_overlap_counts_once_what_it_reaches_back_to_is_remembered(dicom: DicomServer) -> None:
+    put(dicom, 900, 500)
+    position = reading(dicom, drain_to)
+
+    async def story(reader: TimeReader) -> list[int]:
+        put(dicom, 20)
+        found = await drain(reader)
+        put(dicom, 300)
+        return found + await drain(reader)
+
+    assert reading(dicom, story, at=position, overlap_s=400) == [3, 4]
+
+
+def test_a_cursor_of_before_has_no_start_of_what_is_remembered(dicom: DicomServer) -> None:
+    put(dicom, 60, 20)
+    position = replace(reading(dicom, drain_to), sent_from=None)
+    put(dicom, 90)
+    assert reading(dicom, drain, at=stored(position)) == [3]
 
 
 def test_an_idle_feed_is_looked_at_without_metadata(dicom: DicomServer) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from dicomcast_producer.errors import RetryableError
-from dicomcast_producer.position import Position
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +98,19 @@ def test_an_entry_that_appears_late_after_an_idle_time_is_found() -> None:
     assert asyncio.run(story()) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("idle_s", [0, 100, 280])
+def test_an_entry_that_appears_late_on_an_idle_feed_is_found(idle_s: float) -> None:
+    async def story() -> list[int]:
+        feed = TimedFeed()
+        reader = reader_of(feed)
+        feed.put(1, 10.5)
+        found = await drain(reader) + await poll(feed, reader, for_s=idle_s)
+        feed.put(2, 300)
+        return found + await poll(feed, reader, for_s=60)
+
+    assert asyncio.run(story()) == [1, 2]
+
+
 def test_an_idle_feed_is_not_looked_through_for_ever() -> None:
     """Once nothing that may still appear late can stand in the overlap, only what is new is asked for."""
 
@@ -128,7 +140,8 @@ class Turn:
     ages_s: list[tuple[float, bool]]
     """Of its new entries, and whether they can be read."""
     wrong_by_s: float
-    restarts: bool
+    overlap_s: float | None
+    """With which the producer is restarted; None: it is not."""
     wait_s: float
 
 
@@ -136,29 +149,26 @@ turns = st.builds(
     Turn,
     ages_s=st.lists(st.tuples(st.integers(0, 60).map(float), st.sampled_from([True, True, False])), max_size=3),
     wrong_by_s=st.sampled_from([0.0, 0.0, 30.0, 3600.0, -30.0, -3600.0]),
-    restarts=st.booleans(),
+    overlap_s=st.sampled_from([None, 60.0, 90.0, 600.0]),
     wait_s=st.sampled_from([0.0, 1.0, 20.0, 200.0]),
 )
 
 
-@given(story=st.lists(turns, max_size=12), page_size=st.integers(1, 4), overlap_s=st.sampled_from([60.0, 90.0]))
-def test_what_appears_no_later_than_the_overlap_is_read_once(
-    story: list[Turn], page_size: int, overlap_s: float
-) -> None:
-    """Whatever the `Date` of some answers is, and whenever the producer is restarted."""
+@given(story=st.lists(turns, max_size=12), page_size=st.integers(1, 4))
+def test_what_appears_no_later_than_the_overlap_is_read_once(story: list[Turn], page_size: int) -> None:
+    """Whatever the `Date` of some answers is, and with whatever overlap the producer is restarted."""
 
     async def read() -> tuple[list[int], int]:
         feed, found, last = TimedFeed(), list[int](), 0
-        position = Position(sequence=0)
-        reader = reader_of(feed, position, overlap_s=overlap_s, page_size=page_size)
+        reader = reader_of(feed, overlap_s=60.0, page_size=page_size)
         for turn in story:
             for age_s, readable in turn.ages_s:
                 last += 1
                 feed.put(last, age_s, **({} if readable else {"sopInstanceUid": None}))
             feed.wrong_by = timedelta(seconds=turn.wrong_by_s)
             found += await poll(feed, reader, for_s=POLL_S)
-            if turn.restarts:
-                reader = reader_of(feed, stored(reader.position), overlap_s=overlap_s, page_size=page_size)
+            if turn.overlap_s:
+                reader = reader_of(feed, stored(reader.position), overlap_s=turn.overlap_s, page_size=page_size)
             feed.pass_s(turn.wait_s)
         feed.wrong_by = timedelta()
         return found + await poll(feed, reader, for_s=200), last

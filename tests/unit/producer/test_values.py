@@ -85,6 +85,7 @@ positions = st.builds(
     Position,
     sequence=st.integers(0, 2**63 - 1),
     read_to=times,
+    sent_from=st.none() | times,
     sent=st.sets(st.integers(1, 100)).map(sequence_ranges),
     last=st.none() | lasts,
 )
@@ -94,7 +95,7 @@ positions = st.builds(
 def test_the_cursor_comes_back_as_it_was_written(position: Position) -> None:
     cursor = Cursor(identity=IDENTITY, position=position, instance="i")
     assert cursor_from_json(cursor_json(cursor)) == cursor
-    v1 = dataclasses.replace(cursor, position=dataclasses.replace(position, read_to=None, sent=()))
+    v1 = dataclasses.replace(cursor, position=dataclasses.replace(position, read_to=None, sent_from=None, sent=()))
     assert cursor_from_json(cursor_json(v1)) == v1
 
 

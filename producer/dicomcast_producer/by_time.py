@@ -72,7 +72,8 @@ class TimeReader:
         scan = self._scan or await self._open_window()
         while scan is not None:
             entries = await self._read(scan.window)
-            fresh = tuple(e for e in entries if e.event.sequence not in self._sent)
+            # A page that is read in parts has a row twice when another one appears before it meanwhile.
+            fresh = tuple({e.event.sequence: e for e in entries if e.event.sequence not in self._sent}.values())
             self._scan = following = self._after(scan, entries)
             self._note(scan, entries, fresh)
             if fresh:

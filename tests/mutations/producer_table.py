@@ -127,4 +127,11 @@ PRODUCER_MUTATIONS = (
         new="return _back(read_to, self._overlap)",
         tests=["tests/unit/producer/test_by_time.py::test_a_larger_overlap_sends_nothing_again"],
     ),
+    Mutation(
+        name="v2: a page that is taken apart has a row twice",
+        file=_BY_TIME,
+        old="tuple({e.event.sequence: e for e in entries if e.event.sequence not in self._sent}.values())",
+        new="tuple(e for e in entries if e.event.sequence not in self._sent)",
+        tests=[f"{_UNREADABLE}::test_a_row_that_appears_while_a_page_is_taken_apart_doubles_none"],
+    ),
 )

@@ -1,4 +1,4 @@
-"""API v2: entries without a time that can be read; each is published once, and none ends the producer."""
+"""API v2: entries that cannot be read, or not with their page; each is published once, and none ends the producer."""
 
 import asyncio
 
@@ -125,3 +125,26 @@ def test_a_page_ends_where_its_last_readable_entry_stands() -> None:
         return [window.start for window in feed.asked if window.start and window.start.year < 2025]
 
     assert asyncio.run(story()) == []
+
+
+@pytest.mark.parametrize("request_number", range(1, 12))
+def test_a_row_that_appears_while_a_page_is_taken_apart_doubles_none(request_number: int) -> None:
+    """The halves are counted by rows: the second then begins with the last of the first."""
+
+    async def story() -> tuple[list[int], list[int]]:
+        feed = TimedFeed()
+        for sequence in range(1, 13):
+            feed.put(sequence, 60 - sequence)
+        feed.broken = 3
+        reader = reader_of(feed, page_size=8)
+
+        def late(_: object) -> None:
+            if len(feed.asked) == request_number:
+                feed.put(99, 100)
+
+        feed.before_page = late
+        return await drain(reader), await drain(reader)
+
+    first, later = asyncio.run(story())
+    assert [s for s in first if s != 99] == list(range(1, 13))
+    assert [*first, *later].count(99) == 1

@@ -53,6 +53,8 @@ class SequenceReader:
         """When which `latest` was read, over the last `gap_settle_s` and the one before."""
         self._ahead: deque[_Read] = deque()
         """What was read and not given out yet: windows in their order, the first after `position`."""
+        self._failed: BaseException | None = None
+        """The error of the window after those."""
         self._look_again = False
         """Whether `latest` must be asked for before the next window: the last one had a hole."""
         self.position = position
@@ -64,6 +66,7 @@ class SequenceReader:
         """
         after = self.position.sequence
         if not self._ahead:
+            self._raise_failure()
             latest = await self._latest()
             if latest < after:
                 raise reset_error(f"its latest sequence is {latest}, and {after} was read before")
@@ -94,7 +97,7 @@ class SequenceReader:
         return latest
 
     async def _read(self, latest: int, settled: int) -> list[_Read]:
-        """The next windows up to `latest`, asked for together; those before the first that fails, if any."""
+        """The next windows up to `latest`, asked for together; of those before the first that fails at least one."""
         first, limit = self.position.sequence, self._settings.page_size
         offsets = range(first, min(latest, first + limit * self._settings.pages_in_flight), limit)
         windows = [Window(offset=offset, limit=limit) for offset in offsets]
@@ -102,11 +105,17 @@ class SequenceReader:
         reads: list[_Read] = []
         for window, entries in zip(windows, found, strict=True):
             if isinstance(entries, BaseException):
-                if not reads:
-                    raise entries
+                self._failed = entries
                 break
             reads.append(_Read(window=window, entries=entries, latest=latest, settled=settled))
+        if not reads:
+            self._raise_failure()
         return reads
+
+    def _raise_failure(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
 
     async def check(self) -> None:
         """Raises BrokenContractError when the last entry read is not what it was: another feed, or a rebuilt one."""

@@ -164,18 +164,21 @@ def test_a_hole_is_judged_by_what_was_known_when_its_page_was_read(dicom: DicomS
     assert reading(dicom, story, clock=clock, page_size=5) == [[1, 2, 3, 4, 5], [6], [7, 8, 9, 10, 11]]
 
 
-def test_a_page_that_fails_does_not_hold_up_those_before_it(dicom: DicomServer) -> None:
+@pytest.mark.parametrize("offset", [5, 10, 15])
+def test_a_page_that_fails_does_not_hold_up_those_before_it(dicom: DicomServer, offset: int) -> None:
+    """And its error is told then: the loop waits as long as the server asks for, and looks whether it is the same."""
     fill(dicom.store, range(1, 21))
-    dicom.faults.answer(503, path_part="changefeed", query_part="offset=10&", times=2)
+    dicom.faults.answer(429, path_part="changefeed", query_part=f"offset={offset}&", headers={"Retry-After": "7"})
 
     async def story(reader: SequenceReader) -> list[int]:
         found: list[int] = []
-        for _ in range(2):
+        for _ in range(0, offset, 5):
             page = await reader.next_page()
             assert isinstance(page, Page)
             found += sequences(list(page.entries))
-        with pytest.raises(RetryableError):
+        with pytest.raises(RetryableError) as refused:
             await reader.next_page()
+        assert refused.value.retry_after_s == 7
         return found + sequences(await drain(reader, Clock()))
 
     assert reading(dicom, story, page_size=5) == list(range(1, 21))

@@ -105,9 +105,11 @@ class KafkaPublisher:
         self._begun_at = time.monotonic()
         self._again(producer, lambda: producer.init_transactions(_TRY_S))
         self._producer = producer
-        # The cursor is read to its end next: not even a transaction of an older instance may be open there.
-        if not self._ended:
-            self._ended, self._was_committed = {_cursor_place(self._topic): _CLOSING}, False
+        # The cursor is read to its end next: not even a transaction of an older instance may be open there. Unless ours
+        # is known to be committed, that cursor says whether it was, in `close_older`, as for any older one.
+        cursor = _cursor_place(self._topic)
+        if not (self._was_committed and cursor in self._ended):
+            self._ended, self._was_committed = {cursor: _CLOSING}, False
         self._see()
 
     def close_older(self, cursor: Cursor | None) -> None:

@@ -8,6 +8,7 @@ _BRIDGE = "tests/unit/producer/test_bridge.py"
 _BY_TIME = "producer/dicomcast_producer/by_time.py"
 _CLOCKS = "tests/unit/producer/test_by_time_clocks.py"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
+_TAKEOVER = "tests/unit/producer/test_takeover.py"
 _PRODUCER = "producer/dicomcast_producer"
 _UNREADABLE = "tests/unit/producer/test_by_time_unreadable.py"
 
@@ -65,6 +66,20 @@ PRODUCER_MUTATIONS = (
         new="        open_places: dict[Place, int] = {}\n        if open_places:\n            names",
         tests=[f"{_LEFT_OPEN}::test_what_was_committed_and_not_seen_is_repeated_and_seen"],
         needs_kafka=True,
+    ),
+    Mutation(
+        name="a process aborts by itself what it does not know to be committed, though the cursor counts it",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        if not (self._was_committed and cursor in self._ended):\n",
+        new="        if not self._ended:\n",
+        tests=[f"{_TAKEOVER}::test_events_that_the_cursor_counts_are_committed_by_whoever_comes_next[same process]"],
+    ),
+    Mutation(
+        name="a new client aborts what the process knows to be committed",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        if not (self._was_committed and cursor in self._ended):\n",
+        new="        if True:\n",
+        tests=[f"{_TAKEOVER}::test_what_is_known_to_be_committed_is_committed_by_the_next_client_of_the_process"],
     ),
     Mutation(
         name="what an older instance left open among the events is left to whoever comes next",

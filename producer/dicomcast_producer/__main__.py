@@ -216,8 +216,8 @@ def _health(bridge: Bridge, beat: LoopBeat) -> Health:
         alive={"event loop": beats_within(_BEAT_S, lambda: beat.at_s)},
         ready={
             "producer": started,
-            "feed": lambda: bridge.waiting.get("feed"),
-            "kafka": lambda: bridge.waiting.get("kafka"),
+            "feed": lambda: bridge.waiting_for("feed"),
+            "kafka": lambda: bridge.waiting_for("kafka"),
         },
         started={"producer": started},
     )

@@ -42,6 +42,10 @@ class Publisher(Protocol):
     def beat_at_s(self) -> float:
         """When a call that waits for Kafka last looked (time.monotonic)."""
 
+    @property
+    def waiting(self) -> str | None:
+        """Why a call waits for Kafka just now."""
+
     def fence(self) -> None: ...
     def close_older(self, cursor: Cursor | None) -> None: ...
     def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None: ...
@@ -122,11 +126,11 @@ class Bridge:
         self._published = asyncio.Event()
         self._checked_at = _NEVER
         self._caught_up = False
-        self.waiting: dict[str, str] = {}
-        """Peers that are waited for (feed, kafka), and why."""
+        self._waiting: dict[str, str] = {}
+        metrics.watch_waiting(self.waiting_for)
         self.started = False
         """Whether the cursor has been taken over: this is the one producer of the topic."""
-        self._asked_at_s: float | None = None
+        self._called_at_s: float | None = None
         # Kafka's calls block, and a transaction belongs to one thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
 
@@ -134,8 +138,13 @@ class Bridge:
     def kafka_beat_at_s(self) -> float:
         """When the Kafka thread was last seen to get on (time.monotonic), for the watchdog: now while it has nothing to
         do. No call to Kafka waits long without looking round."""
-        asked_at_s = self._asked_at_s
-        return time.monotonic() if asked_at_s is None else max(asked_at_s, self._publisher.beat_at_s)
+        called_at_s = self._called_at_s
+        return time.monotonic() if called_at_s is None else max(called_at_s, self._publisher.beat_at_s)
+
+    def waiting_for(self, peer: str) -> str | None:
+        """Why this peer (feed, kafka) is waited for; None when it is not. From any thread."""
+        inside = self._publisher.waiting if peer == "kafka" else None
+        return inside or self._waiting.get(peer)
 
     def stop(self) -> None:
         """Ends `run` once the transaction in flight is committed."""
@@ -249,11 +258,15 @@ class Bridge:
         return await self._patiently("kafka", lambda: self._in_thread(call))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        self._asked_at_s = time.monotonic()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._watched(call))
+
+    def _watched(self, call: Callable[[], T]) -> T:
+        """In the Kafka thread: one call at a time, though several may have been asked for."""
+        self._called_at_s = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            return call()
         finally:
-            self._asked_at_s = None
+            self._called_at_s = None
 
     async def _patiently(self, peer: str, call: Callable[[], Awaitable[T]]) -> T:
         """Makes the call until it is answered, with growing waits. One log line when it begins, one when it is over."""
@@ -266,14 +279,12 @@ class Bridge:
                 if since is None:
                     since = time.monotonic()
                     _log.warning(f"{peer}.waiting", reason=str(error))
-                self.waiting[peer] = str(error)
-                self._metrics.note_waiting(peer, waiting=True)
+                self._waiting[peer] = str(error)
                 await self._sleep(backoff.wait_s(error.retry_after_s))
             else:
                 if since is not None:
                     _log.info(f"{peer}.answers_again", after_s=round(time.monotonic() - since, 1))
-                    self.waiting.pop(peer, None)
-                    self._metrics.note_waiting(peer, waiting=False)
+                    self._waiting.pop(peer, None)
                 return answer
 
     async def _sleep(self, wait_s: float) -> None:

@@ -1,5 +1,8 @@
 """What the producer counts, for Prometheus. No UID and no patient's value is ever a label."""
 
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from dicomcast_runtime.http_metrics import RequestMetrics
@@ -28,7 +31,7 @@ class ProducerMetrics:
         )
         self._lag_s = Gauge(
             "dicomcast_feed_lag_seconds",
-            "Feed time between the newest entry and the last one on the topic.",
+            "Feed time from the last entry on the topic to the newest one, plus the time since that was first seen.",
             registry=registry,
         )
         self._events = Counter(
@@ -50,14 +53,24 @@ class ProducerMetrics:
             "dicomcast_waiting", "1 while this peer is waited for (feed, kafka).", ("peer",), registry=registry
         )
         self._newest: FeedEntry | None = None
+        self._seen_at_s = time.monotonic()
         self._position = Position(sequence=0)
+        self._behind_since_s: float | None = None
+        """When the clock (time.monotonic) would have shown no lag; None when there is none."""
+        self._lag_s.set_function(self._late_s)
+        self.watch_waiting(lambda _: None)
+
+    def watch_waiting(self, waiting_for: Callable[[str], str | None]) -> None:
+        """Why a peer (feed, kafka) is waited for, None when it is not: asked when it is scraped."""
         for peer in ("feed", "kafka"):
-            self._waiting.labels(peer).set(0)
+            self._waiting.labels(peer).set_function(partial(_is_waiting, waiting_for, peer))
 
     def note_latest(self, entry: FeedEntry | None) -> None:
         """The feed's newest entry was read."""
+        if _sequence(entry) != _sequence(self._newest):
+            self._seen_at_s = time.monotonic()
         self._newest = entry
-        self._latest.set(entry.event.sequence if entry else 0)
+        self._latest.set(_sequence(entry))
         self._note_lag()
 
     def note_position(self, position: Position) -> None:
@@ -76,13 +89,22 @@ class ProducerMetrics:
         if without_metadata:
             self._bare.labels(without_metadata).inc()
 
-    def note_waiting(self, peer: str, *, waiting: bool) -> None:
-        """Whether the peer (feed, kafka) is waited for."""
-        self._waiting.labels(peer).set(waiting)
-
     def _note_lag(self) -> None:
         newest, last = self._newest, self._position.last
-        behind = max(0, newest.event.sequence - self._position.sequence) if newest else 0
+        behind = max(0, _sequence(newest) - self._position.sequence)
         self._lag.set(behind)
-        late_s = (newest.event.timestamp - last.timestamp).total_seconds() if newest and last and behind else 0.0
-        self._lag_s.set(max(0.0, late_s))
+        late_s = (newest.event.timestamp - last.timestamp).total_seconds() if newest and last else 0.0
+        self._behind_since_s = self._seen_at_s - max(0.0, late_s) if behind else None
+
+    def _late_s(self) -> float:
+        """With the clock while nothing happens: what waits for Kafka grows old, and the feed may not be asked then."""
+        since_s = self._behind_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+
+def _sequence(entry: FeedEntry | None) -> int:
+    return entry.event.sequence if entry else 0
+
+
+def _is_waiting(waiting_for: Callable[[str], str | None], peer: str) -> float:
+    return float(waiting_for(peer) is not None)

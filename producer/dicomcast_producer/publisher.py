@@ -96,6 +96,8 @@ class KafkaPublisher:
         self._begun_at = 0.0
         self.beat_at_s = 0.0
         """When a call that waits for Kafka last looked whether to go on."""
+        self.waiting: str | None = None
+        """Why Kafka is waited for inside of a call. Both are for any thread to read."""
         self._pause = threading.Event()
 
     def fence(self) -> None:
@@ -279,25 +281,30 @@ class KafkaPublisher:
 
     def _again(self, producer: Producer, call: Callable[[], None]) -> None:
         """Makes the call until it is answered. What it raises is final for this transaction or for this producer."""
-        waiting = False
-        while True:
-            try:
-                served(call)
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
-                if error.txn_requires_abort() or error.fatal() or not error.retriable():
-                    raise self._named(error) from None
-                self._give_up_in_time()
-                served(lambda: producer.poll(0))
-                if not waiting:
-                    _log.warning("kafka.waiting", reason=self._errors.reason(error))
-                waiting = True
+        try:
+            while not self._is_answered(producer, call):
                 self._pause.wait(0.1)  # some retriable errors come back at once
-            else:
-                self._errors.forget()
-                if waiting:
-                    _log.info("kafka.answers_again")
-                return
+            self._errors.forget()
+            if self.waiting is not None:
+                _log.info("kafka.answers_again")
+        finally:
+            self.waiting = None
+
+    def _is_answered(self, producer: Producer, call: Callable[[], None]) -> bool:
+        try:
+            served(call)
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            if error.txn_requires_abort() or error.fatal() or not error.retriable():
+                raise self._named(error) from None
+            self._give_up_in_time()
+            served(lambda: producer.poll(0))
+            reason = self._errors.reason(error)
+            if self.waiting is None:
+                _log.warning("kafka.waiting", reason=reason)
+            self.waiting = reason
+            return False
+        return True
 
     def _abort(self, producer: Producer) -> None:
         """Or readers would wait for the transaction's timeout. Raises FencedError; DependencyError when it cannot."""

@@ -61,6 +61,7 @@ class FakePublisher:
         """Raised by the next transactions after their commit: it happened, but the producer does not know."""
         self.interrupted_within_s: float | None = None
         self.beat_at_s = 0.0
+        self.waiting: str | None = None
 
     def fence(self) -> None:
         self._topic.epoch += 1

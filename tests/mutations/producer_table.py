@@ -8,6 +8,7 @@ _BRIDGE = "tests/unit/producer/test_bridge.py"
 _BY_TIME = "producer/dicomcast_producer/by_time.py"
 _CLOCKS = "tests/unit/producer/test_by_time_clocks.py"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
+_KAFKA_THREAD = "tests/unit/producer/test_kafka_thread.py"
 _TAKEOVER = "tests/unit/producer/test_takeover.py"
 _PRODUCER = "producer/dicomcast_producer"
 _UNREADABLE = "tests/unit/producer/test_by_time_unreadable.py"
@@ -16,9 +17,29 @@ PRODUCER_MUTATIONS = (
     Mutation(
         name="a producer whose Kafka thread is stuck stays",
         file="producer/dicomcast_producer/bridge.py",
-        old="return time.monotonic() if asked_at_s is None else max(asked_at_s, self._publisher.beat_at_s)",
+        old="return time.monotonic() if called_at_s is None else max(called_at_s, self._publisher.beat_at_s)",
         new="return time.monotonic()",
         tests=["tests/unit/producer/test_bridge.py::test_the_watchdog_sees_a_call_to_kafka_that_does_not_look_round"],
+    ),
+    Mutation(
+        name="the watchdog loses sight of a call when the one before it ends",
+        file=f"{_PRODUCER}/bridge.py",
+        old="return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._watched(call))\n",
+        new=(
+            "self._called_at_s = time.monotonic()\n"
+            "        try:\n"
+            "            return await asyncio.get_running_loop().run_in_executor(self._thread, call)\n"
+            "        finally:\n"
+            "            self._called_at_s = None\n"
+        ),
+        tests=[f"{_KAFKA_THREAD}::test_the_watchdog_sees_a_call_that_was_asked_for_while_another_was_under_way"],
+    ),
+    Mutation(
+        name="an outage that begins inside of a transaction is invisible",
+        file=f"{_PRODUCER}/bridge.py",
+        old='        inside = self._publisher.waiting if peer == "kafka" else None\n',
+        new="        inside = None\n",
+        tests=[f"{_KAFKA_THREAD}::test_a_wait_inside_of_a_transaction_is_told_too"],
     ),
     Mutation(
         name="an empty page is taken for the end of the feed",

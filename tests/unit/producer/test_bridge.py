@@ -366,7 +366,7 @@ def test_what_is_waited_for_is_told_and_then_forgotten(producers: Producers) -> 
 
     def look(bridge: Bridge) -> None:
         value = producers.metrics.registry.get_sample_value("dicomcast_waiting", {"peer": "kafka"})
-        seen.append((bridge.waiting.get("kafka"), value))
+        seen.append((bridge.waiting_for("kafka"), value))
 
     producers.run(publisher, while_running=look)
     assert ("aborted", 1.0) in seen

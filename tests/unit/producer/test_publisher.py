@@ -12,7 +12,9 @@ from dicomcast_runtime.kafka_settings import KafkaSettings
 from tests.fakes.processes import eventually
 
 
-def test_a_call_that_waits_for_kafka_looks_round_and_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_for_kafka_says_so_and_can_be_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(publisher, "_TRY_S", 0.1)
     waiting = KafkaPublisher(
         KafkaSettings.model_validate({"bootstrap.servers": "127.0.0.1:9", "log_level": 0}),
@@ -29,11 +31,13 @@ def test_a_call_that_waits_for_kafka_looks_round_and_can_be_interrupted(monkeypa
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=fence)
+    thread = threading.Thread(target=fence, daemon=True)
     thread.start()
     eventually(lambda: waiting.beat_at_s > 0)
     seen = waiting.beat_at_s
     eventually(lambda: waiting.beat_at_s > seen)
+    assert waiting.waiting is not None
     waiting.interrupt(within_s=0)
     thread.join(60)
+    assert waiting.waiting is None
     assert [type(error) for error in errors] == [DependencyError]

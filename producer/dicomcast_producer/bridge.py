@@ -1,6 +1,7 @@
 """THE LOOP of the producer: from the change feed to the topic, each change once."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ T = TypeVar("T")
 _log = structlog.get_logger()
 _NEVER: Final = float("-inf")
 _ANEW_S: Final = 0.5
+_ENDED_S: Final = 30.0
+"""How long after its timeout a transaction may be open: the coordinator looks each 10 s, then come the markers."""
 
 
 class Reader(Protocol):
@@ -244,8 +247,16 @@ class Bridge:
         return self._feed.with_topic(await self._ask_kafka(self._topic.state))
 
     async def _require_own_cursor(self, late: TransactionTimedOutError | ClientBrokenError) -> None:
-        """Goes on after a transaction or client that merely fell victim to an outage. Raises `late` otherwise."""
-        cursor = await self._ask_kafka(self._cursors.read)
+        """Goes on after a transaction or client that merely fell victim to an outage. Raises `late` otherwise.
+
+        Also when the cursor stays unreadable: a transaction whose end the broker lost is closed by `fence` alone, and
+        whether another instance has to be spared that cannot be told. The next process fences first.
+        """
+        limit_s = self._settings.transaction_timeout_s + _ENDED_S
+        try:
+            cursor = await self._patiently("kafka", lambda: self._in_thread(self._cursors.read), limit_s=limit_s)
+        except RetryableError:
+            raise late from None
         if cursor is None or cursor.instance != self._instance:
             raise late
         _log.warning("transaction.timed_out", sequence=cursor.position.sequence)
@@ -268,8 +279,11 @@ class Bridge:
         finally:
             self._called_at_s = None
 
-    async def _patiently(self, peer: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Makes the call until it is answered, with growing waits. One log line when it begins, one when it is over."""
+    async def _patiently(self, peer: str, call: Callable[[], Awaitable[T]], *, limit_s: float = math.inf) -> T:
+        """Makes the call until it is answered, with growing waits. One log line when it begins, one when it is over.
+
+        Raises what it last met once `limit_s` have passed since the first failure.
+        """
         backoff, since = Backoff(), None
         while True:
             try:
@@ -279,8 +293,11 @@ class Bridge:
                 if since is None:
                     since = time.monotonic()
                     _log.warning(f"{peer}.waiting", reason=str(error))
+                left_s = limit_s - (time.monotonic() - since)
+                if left_s < 0:
+                    raise
                 self._waiting[peer] = str(error)
-                await self._sleep(backoff.wait_s(error.retry_after_s))
+                await self._sleep(min(backoff.wait_s(error.retry_after_s), left_s))
             else:
                 if since is not None:
                     _log.info(f"{peer}.answers_again", after_s=round(time.monotonic() - since, 1))

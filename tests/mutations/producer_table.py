@@ -35,6 +35,13 @@ PRODUCER_MUTATIONS = (
         tests=[f"{_KAFKA_THREAD}::test_the_watchdog_sees_a_call_that_was_asked_for_while_another_was_under_way"],
     ),
     Mutation(
+        name="a cursor that stays unreadable after an outage is waited for without end",
+        file=f"{_PRODUCER}/bridge.py",
+        old="        limit_s = self._settings.transaction_timeout_s + _ENDED_S\n",
+        new="        limit_s = math.inf\n",
+        tests=[f"{_KAFKA_THREAD}::test_a_cursor_that_stays_unreadable_after_a_transaction_timed_out_ends_the_process"],
+    ),
+    Mutation(
         name="an outage that begins inside of a transaction is invisible",
         file=f"{_PRODUCER}/bridge.py",
         old='        inside = self._publisher.waiting if peer == "kafka" else None\n',

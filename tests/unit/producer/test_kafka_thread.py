@@ -9,6 +9,7 @@ from dicomcast_producer.bridge import Bridge
 from dicomcast_producer.config import ProducerSection
 from dicomcast_producer.cursor import Cursor
 from dicomcast_producer.entry import FeedEntry
+from dicomcast_producer.errors import ClientBrokenError, RetryableError, TransactionTimedOutError
 from dicomcast_producer.topic_check import TopicState
 from dicomcast_runtime.health import LoopBeat
 
@@ -85,3 +86,46 @@ def test_the_watchdog_sees_a_call_that_was_asked_for_while_another_was_under_way
 
     producers.run(Slow(producers.topic), while_running=look, section=ProducerSection(identity_check_s=0.001))
     assert len(set(beats[:3])) == 1
+
+
+@pytest.mark.parametrize("late", [TransactionTimedOutError("late"), ClientBrokenError("late")])
+def test_a_cursor_that_stays_unreadable_after_a_transaction_timed_out_ends_the_process(
+    producers: Producers, monkeypatch: pytest.MonkeyPatch, late: TransactionTimedOutError | ClientBrokenError
+) -> None:
+    """As when the broker lost the transaction's end there: the next process fences first, which closes it."""
+    monkeypatch.setattr("dicomcast_producer.bridge._ENDED_S", -14.0)
+    fill(producers.dicom.store, range(1, 4))
+
+    class LeavesOneOpen(FakePublisher):
+        def fence(self) -> None:
+            producers.topic.read_failures.clear()
+            super().fence()
+
+        def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+            if entries:
+                producers.topic.read_failures.extend([RetryableError("another transaction is open there")] * 1000)
+                raise late
+            super().publish(entries, cursor)
+
+    section = ProducerSection(transaction_timeout_s=15)
+    with pytest.raises(type(late), match="late"):
+        producers.run(LeavesOneOpen(producers.topic), section=section)
+    assert producers.topic.read_failures
+    producers.topic.read_failures.clear()
+    producers.run(instance="b")
+    assert producers.topic.sequences == [1, 2, 3]
+
+
+def test_a_cursor_that_can_be_read_again_in_time_goes_on(producers: Producers) -> None:
+    fill(producers.dicom.store, range(1, 4))
+    late = [TransactionTimedOutError("late")]
+
+    class TimesOut(FakePublisher):
+        def publish(self, entries: Sequence[FeedEntry], cursor: Cursor) -> None:
+            if entries and late:
+                producers.topic.read_failures += [RetryableError("another transaction is open there")] * 2
+                raise late.pop()
+            super().publish(entries, cursor)
+
+    producers.run(TimesOut(producers.topic))
+    assert producers.topic.sequences == [1, 2, 3]

@@ -3,7 +3,7 @@
     RetryableError              wait and do the same again: the DICOM server or Kafka is away, or not itself
     ConfigurationError …        the process ends: dicomcast_runtime.errors.StopError and its kinds
     ├── FencedError
-    │   └── TransactionTimedOutError   the same answer of the broker, after a transaction that outlived its timeout
+    │   └── TransactionTimedOutError   likewise, but a transaction has outlived its timeout or the producer its id
     └── DependencyError
         └── ClientBrokenError          the Kafka client will do nothing more, as after a broker that was killed
 
@@ -35,7 +35,8 @@ class PoisonedPageError(Exception):
 
 
 class TransactionTimedOutError(FencedError):
-    """The broker has ended the transaction: most likely it took longer than its timeout, as after an outage."""
+    """The broker has ended the transaction or forgotten the producer: most likely the one took longer than its timeout,
+    as after an outage, or the other published nothing for a week (`transactional.id.expiration.ms`)."""
 
 
 class ClientBrokenError(DependencyError):

@@ -329,7 +329,7 @@ class KafkaPublisher:
         cause = error if error.code() in _FENCED or self._failed is None else self._failed
         code, text = cause.code(), cause.str()
         if code in _FENCED:
-            return self._fenced()
+            return self._fenced(code)
         refused = refusal(f"publishing to {self._topic}", (cause,), **self._rights())
         if refused is not None:
             return refused
@@ -359,7 +359,13 @@ class KafkaPublisher:
             "transactional_id": f"Write on transactional id {transactional_id(self._topic)}",
         }
 
-    def _fenced(self) -> FencedError:
+    def _fenced(self, code: int) -> FencedError:
+        if code == KafkaError.INVALID_PRODUCER_ID_MAPPING:
+            return TransactionTimedOutError(
+                f"the broker does not know this producer any more (transactional id {transactional_id(self._topic)}): "
+                "it published nothing for transactional.id.expiration.ms, or another instance for the same topic was "
+                "started. Start it again if that is the one to run. Nothing is lost or doubled either way"
+            )
         text = (
             f"the broker has fenced this producer (transactional id {transactional_id(self._topic)}). Either another "
             "instance for the same topic was started, or `cursor set` was run: then this one has to stay away. Or a "

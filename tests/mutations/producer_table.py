@@ -9,6 +9,7 @@ _BY_TIME = "producer/dicomcast_producer/by_time.py"
 _CLOCKS = "tests/unit/producer/test_by_time_clocks.py"
 _LEFT_OPEN = "tests/integration/producer/test_left_open.py"
 _KAFKA_THREAD = "tests/unit/producer/test_kafka_thread.py"
+_PUBLISHER = "tests/unit/producer/test_publisher.py"
 _TAKEOVER = "tests/unit/producer/test_takeover.py"
 _PRODUCER = "producer/dicomcast_producer"
 _UNREADABLE = "tests/unit/producer/test_by_time_unreadable.py"
@@ -40,6 +41,13 @@ PRODUCER_MUTATIONS = (
         old="        limit_s = self._settings.transaction_timeout_s + _ENDED_S\n",
         new="        limit_s = math.inf\n",
         tests=[f"{_KAFKA_THREAD}::test_a_cursor_that_stays_unreadable_after_a_transaction_timed_out_ends_the_process"],
+    ),
+    Mutation(
+        name="a producer whose id has another owner goes on with a new one",
+        file=f"{_PRODUCER}/publisher.py",
+        old="        KafkaError.INVALID_PRODUCER_ID_MAPPING,\n    }",
+        new="    }",
+        tests=[f"{_PUBLISHER}::test_an_id_that_expired_or_that_another_has_is_for_the_cursor_to_tell"],
     ),
     Mutation(
         name="an outage that begins inside of a transaction is invisible",

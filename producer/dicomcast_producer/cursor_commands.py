@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
-from dicomcast_runtime.errors import DependencyError
+from dicomcast_runtime.errors import BrokenContractError, DependencyError
 
 from .bridge import CursorSource, FeedIdentity, Publisher, Reader, TopicSource
 from .change_feed import ChangeFeed
@@ -16,6 +17,8 @@ from .position import Position
 __all__ = ["CursorCommands"]
 
 Print = Callable[[str], None]
+_THIS_COMMAND: Final = "cursor set"
+"""Named as the way out by the errors that it mends. A cursor of a newer release has another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class CursorCommands:
         try:
             position = await self.reader.start_position(to)
             topic = self.topic.state()
-            self._print(self.cursors.read())
+            self._print_replaced()
             if not confirm(f"Set the cursor of feed {self.settings.name} to {position.sequence}?"):
                 return False
             identity = FeedIdentity.of(self.settings).with_topic(topic)
@@ -63,8 +66,23 @@ class CursorCommands:
     def _write(self, cursor: Cursor) -> None:
         self.publisher.interrupt(within_s=30.0)
         self.publisher.fence()
-        self.publisher.close_older(self.cursors.read())
+        self.publisher.close_older(self._replaced())
         self.publisher.publish((), cursor)
+
+    def _replaced(self) -> Cursor | None:
+        """None also where its record cannot be understood."""
+        try:
+            return self.cursors.read()
+        except BrokenContractError as error:
+            _require_mended_here(error)
+            return None
+
+    def _print_replaced(self) -> None:
+        try:
+            self._print(self.cursors.read())
+        except BrokenContractError as error:
+            _require_mended_here(error)
+            self.out("cursor:         unreadable: its record is replaced")
 
     def _print(self, cursor: Cursor | None) -> None:
         if cursor is None:
@@ -83,3 +101,8 @@ class CursorCommands:
             self.out(
                 f"last entry:     {last.sequence} {last.action} {last.timestamp.isoformat()} {last.sop_instance_uid}"
             )
+
+
+def _require_mended_here(error: BrokenContractError) -> None:
+    if _THIS_COMMAND not in str(error):
+        raise error

@@ -57,6 +57,13 @@ class TopicCheck:
                 f"DICOMCAST_TOPIC__MAX_RECORD_BYTES={self._settings.max_record_bytes}: run `dicomcast-producer topics "
                 f"apply`, or set it to {room - BATCH_OVERHEAD_BYTES} or less"
             )
+        policy = events.config.get("cleanup.policy", "delete")
+        if "compact" in policy:
+            raise ConfigurationError(
+                f"topic {events.name} has cleanup.policy={policy}, which keeps the last event of each study alone: run "
+                "`dicomcast-producer topics apply`; what is gone already comes again with `dicomcast-producer cursor "
+                "set --to beginning`"
+            )
         if cursor.config.get("cleanup.policy", "compact") != "compact":
             raise ConfigurationError(
                 f"topic {cursor.name} must have cleanup.policy=compact, or the cursor expires: run `dicomcast-producer "

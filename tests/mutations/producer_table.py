@@ -50,6 +50,13 @@ PRODUCER_MUTATIONS = (
         tests=[f"{_PUBLISHER}::test_an_id_that_expired_or_that_another_has_is_for_the_cursor_to_tell"],
     ),
     Mutation(
+        name="a topic that keeps the last event of each study alone is taken",
+        file=f"{_PRODUCER}/topic_check.py",
+        old='        if "compact" in policy:\n',
+        new="        if not policy:\n",
+        tests=["tests/unit/producer/test_topic_check.py::test_an_events_topic_that_is_compacted_is_refused[compact]"],
+    ),
+    Mutation(
         name="an outage that begins inside of a transaction is invisible",
         file=f"{_PRODUCER}/bridge.py",
         old='        inside = self._publisher.waiting if peer == "kafka" else None\n',

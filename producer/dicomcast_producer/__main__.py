@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 from dicomcast_runtime.collector import settle
-from dicomcast_runtime.errors import DependencyError, StopError
+from dicomcast_runtime.errors import ConfigurationError, DependencyError, StopError
 from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.health import Check, Health, LoopBeat, beats_within
 from dicomcast_runtime.http_port import HttpPort, routes_of
@@ -145,11 +145,15 @@ def cursor_set(
 ) -> None:
     """Put the cursor elsewhere, for the feed and topic that are configured now. Fences a running producer (75)."""
     settings = _settings(config, start=to)
-    done = asyncio.run(
-        _with_cursor_commands(settings, lambda c: c.set(to, confirm=lambda text: yes or typer.confirm(text)))
-    )
+    done = asyncio.run(_with_cursor_commands(settings, lambda c: c.set(to, confirm=lambda text: yes or _agreed(text))))
     if not done:
         raise typer.Exit(ExitCode.DIFFERENCES)
+
+
+def _agreed(text: str) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("the cursor was not set: add --yes where there is no terminal to ask on")
+    return typer.confirm(text)
 
 
 @topics_app.command("plan")

@@ -338,6 +338,7 @@ def require_same(cursors: Identity, ours: Identity) -> None:
         raise BrokenContractError(
             f"the cursor belongs to another feed or topic ({'; '.join(differences)}). Going on from its sequence could "
             "lose or double changes, and with another partition count the events of a study would lose their order. "
-            "If the change is meant, `dicomcast-producer cursor set --to ...` takes it over; a rebuilt or other server "
-            "also needs a new DICOMCAST_FEED__NAME, another partition count a new topic (DICOMCAST_TOPIC__NAME)"
+            "If the change is not meant, correct DICOMCAST_FEED__NAME, __URL, __API_VERSION or DICOMCAST_TOPIC__NAME. "
+            "If it is, `dicomcast-producer cursor set --to ...` takes it over; a rebuilt or other server also needs a "
+            "new DICOMCAST_FEED__NAME, another partition count a new topic (DICOMCAST_TOPIC__NAME)"
         )

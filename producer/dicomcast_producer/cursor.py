@@ -23,7 +23,7 @@ from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action
 from dicomcast_schemas.topic import cursor_topic
 
-from .errors import RetryableError
+from .errors import RetryableError, UnreadableCursorError
 from .position import LastEntry, Position
 
 __all__ = ["CURSOR_KEY", "CURSOR_PARTITION", "Cursor", "CursorReader", "Identity", "cursor_from_json", "cursor_json"]
@@ -92,9 +92,7 @@ def cursor_from_json(value: bytes) -> Cursor:
         identity = Identity(**{f.name: raw[f.name] for f in fields(Identity)})
         return Cursor(identity=identity, position=position, instance=str(raw["instance"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise BrokenContractError(
-            f"the cursor record cannot be read ({type(error).__name__}): run `dicomcast-producer cursor set --to ...`"
-        ) from None
+        raise UnreadableCursorError(type(error).__name__) from None
 
 
 def _time(text: str | None) -> datetime | None:

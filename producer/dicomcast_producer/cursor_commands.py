@@ -2,23 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 from uuid import uuid4
 
-from dicomcast_runtime.errors import BrokenContractError, DependencyError
+from dicomcast_runtime.errors import DependencyError
 
-from .bridge import CursorSource, FeedIdentity, Publisher, Reader, TopicSource
+from .bridge import CursorSource, FeedIdentity, Publisher, Reader, TopicSource, require_same
 from .change_feed import ChangeFeed
 from .config import FeedSettings
 from .cursor import Cursor
-from .errors import RetryableError
+from .errors import RetryableError, UnreadableCursorError
 from .position import Position
 
 __all__ = ["CursorCommands"]
 
 Print = Callable[[str], None]
-_THIS_COMMAND: Final = "cursor set"
-"""Named as the way out by the errors that it mends. A cursor of a newer release has another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +31,16 @@ class CursorCommands:
     out: Print
 
     async def show(self) -> None:
-        """Prints the cursor, the feed's latest entry and the lag. Raises DependencyError when a peer is away."""
+        """Prints the cursor, the feed's latest entry and the lag.
+
+        Raises DependencyError when a peer is away, BrokenContractError when the cursor is another feed's.
+        """
         try:
-            self.topic.state()  # first, for one clear error when there is no such topic
+            topic = self.topic.state()  # first, for one clear error when there is no such topic
             cursor = self.cursors.read()
             self._print(cursor)
+            if cursor is not None:
+                require_same(cursor.identity, FeedIdentity.of(self.settings).with_topic(topic))
             latest = (await self.feed.latest()).sequence
         except RetryableError as error:
             raise DependencyError(str(error)) from None
@@ -73,15 +75,13 @@ class CursorCommands:
         """None also where its record cannot be understood."""
         try:
             return self.cursors.read()
-        except BrokenContractError as error:
-            _require_mended_here(error)
+        except UnreadableCursorError:
             return None
 
     def _print_replaced(self) -> None:
         try:
             self._print(self.cursors.read())
-        except BrokenContractError as error:
-            _require_mended_here(error)
+        except UnreadableCursorError:
             self.out("cursor:         unreadable: its record is replaced")
 
     def _print(self, cursor: Cursor | None) -> None:
@@ -101,8 +101,3 @@ class CursorCommands:
             self.out(
                 f"last entry:     {last.sequence} {last.action} {last.timestamp.isoformat()} {last.sop_instance_uid}"
             )
-
-
-def _require_mended_here(error: BrokenContractError) -> None:
-    if _THIS_COMMAND not in str(error):
-        raise error

@@ -2,19 +2,27 @@
 
     RetryableError              wait and do the same again: the DICOM server or Kafka is away, or not itself
     ConfigurationError …        the process ends: dicomcast_runtime.errors.StopError and its kinds
+    ├── BrokenContractError
+    │   └── UnreadableCursorError      its record cannot be understood: `cursor set` replaces it
     ├── FencedError
     │   └── TransactionTimedOutError   likewise, but a transaction has outlived its timeout or the producer its id
     └── DependencyError
         └── ClientBrokenError          the Kafka client will do nothing more, as after a broker that was killed
 
-The two kinds below them are no end while the cursor is still this instance's: it begins anew with another client.
+The kinds below the last two are no end while the cursor is still this instance's: it begins anew with another client.
 
 PoisonedPageError stays inside the change feed's client: the page is read again in smaller parts.
 """
 
-from dicomcast_runtime.errors import DependencyError, FencedError
+from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError
 
-__all__ = ["ClientBrokenError", "PoisonedPageError", "RetryableError", "TransactionTimedOutError"]
+__all__ = [
+    "ClientBrokenError",
+    "PoisonedPageError",
+    "RetryableError",
+    "TransactionTimedOutError",
+    "UnreadableCursorError",
+]
 
 
 class RetryableError(Exception):
@@ -32,6 +40,13 @@ class PoisonedPageError(Exception):
     def __init__(self, text: str, *, body: bytes = b"") -> None:
         super().__init__(text)
         self.body = body
+
+
+class UnreadableCursorError(BrokenContractError):
+    """The cursor's record cannot be understood."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"the cursor record cannot be read ({fault}): run `dicomcast-producer cursor set --to ...`")
 
 
 class TransactionTimedOutError(FencedError):

@@ -111,10 +111,10 @@ def test_cursor_show_before_and_after(line: Bridged) -> None:
         assert text in shown
 
 
-def test_cursor_set_asks_and_without_an_answer_changes_nothing(line: Bridged) -> None:
+def test_cursor_set_without_yes_and_a_terminal_changes_nothing(line: Bridged) -> None:
     fill(line.dicom.store, range(1, 6))
     command(line, "run", "--exit-when-idle")
-    command(line, "cursor", "set", "--to", "beginning", expect=1)
+    assert "add --yes" in command(line, "cursor", "set", "--to", "beginning", expect=64)
     assert line.line.cursor() == 5
 
 

@@ -1,6 +1,8 @@
 """`cursor set` on a cursor that `run` cannot go on from."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from dicomcast_producer.bridge import FeedIdentity
@@ -28,6 +30,14 @@ class Stored(FakeTopic):
 
 def set_to(to: str, topic: FakeTopic, dicom: DicomServer) -> list[str]:
     """The lines that it prints."""
+
+    async def set_cursor(commands: CursorCommands) -> None:
+        assert await commands.set(to, confirm=lambda _: True)
+
+    return printed(set_cursor, topic, dicom)
+
+
+def printed(command: Callable[[CursorCommands], Awaitable[None]], topic: FakeTopic, dicom: DicomServer) -> list[str]:
     lines: list[str] = []
 
     async def run() -> None:
@@ -43,7 +53,7 @@ def set_to(to: str, topic: FakeTopic, dicom: DicomServer) -> list[str]:
             out=lines.append,
         )
         try:
-            assert await commands.set(to, confirm=lambda _: True)
+            await command(commands)
         finally:
             await feed.close()
 
@@ -69,3 +79,12 @@ def test_a_cursor_of_a_newer_release_is_not_replaced(dicom: DicomServer) -> None
     with pytest.raises(BrokenContractError, match="upgrade this producer"):
         set_to("2", topic, dicom)
     assert topic.cursors == []
+
+
+def test_a_cursor_of_another_feed_has_no_lag(dicom: DicomServer) -> None:
+    fill(dicom.store, range(1, 4))
+    topic = FakeTopic()
+    ours = FeedIdentity.of(feed_settings(url=dicom.base_url)).with_topic(topic.state())
+    topic.cursor = Cursor(identity=replace(ours, feed="other"), position=Position(sequence=1), instance="i")
+    with pytest.raises(BrokenContractError, match=r"feed: other.*DICOMCAST_FEED__NAME"):
+        printed(CursorCommands.show, topic, dicom)

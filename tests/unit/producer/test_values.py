@@ -1,6 +1,7 @@
 """The small values between the parts: records, the cursor's JSON, waits, what is to be done to topics."""
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -97,6 +98,15 @@ def test_the_cursor_comes_back_as_it_was_written(position: Position) -> None:
     assert cursor_from_json(cursor_json(cursor)) == cursor
     v1 = dataclasses.replace(cursor, position=dataclasses.replace(position, read_to=None, sent_from=None, sent=()))
     assert cursor_from_json(cursor_json(v1)) == v1
+
+
+def test_a_cursor_of_another_release_is_read() -> None:
+    position = Position(sequence=7, read_to=WHEN, sent_from=WHEN, sent=((6, 7),))
+    value = json.loads(cursor_json(Cursor(identity=IDENTITY, position=position, instance="i")))
+    del value["sent_from"]  # an older one
+    value["unknown"] = 1  # a newer one
+    found = cursor_from_json(json.dumps(value).encode()).position
+    assert found == dataclasses.replace(position, sent_from=None)
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"version":1}', b'{"version":2}'])

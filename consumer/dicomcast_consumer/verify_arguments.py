@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,6 +11,7 @@ import typer
 from dicomcast_runtime.errors import ConfigurationError
 
 from .command_settings import ConfigFile
+from .uid import is_uid
 
 __all__ = ["Wanted", "verify"]
 
@@ -63,11 +65,12 @@ def verify(
 
     Each study's instances (QIDO-RS) are held against its ImagingStudy. A study that differs is compared once more
     before it counts, because its change may be on its way. Ends with 0 when all is the same, with 1 when something
-    differs. It reads; only `--repair` writes: what is missing, by the merge of `run` (If-Match), safely beside
-    members that are at work. It produces nothing to Kafka. What is extra in FHIR is reported and never removed.
+    differs, with 65 when a study that was named is on neither server. It reads; only `--repair` writes: what is
+    missing, by the merge of `run` (If-Match), safely beside members that are at work. It produces nothing to Kafka.
+    What is extra in FHIR is reported and never removed.
     """
     wanted = Wanted(
-        studies=study,
+        studies=[_uid(text) for text in study],
         source=source,
         since=_date(since),
         everything=everything,
@@ -83,9 +86,20 @@ def verify(
     run_verify(wanted, config=config)
 
 
+def _uid(text: str) -> str:
+    uid = text.strip(" \0")
+    if not is_uid(uid):
+        raise ConfigurationError(f"--study {text!r}: a Study Instance UID has digits and dots, such as 1.2.840.10008")
+    return uid
+
+
 def _date(text: str | None) -> str | None:
     if text is None:
         return None
-    if not _DATE.fullmatch(text):
-        raise ConfigurationError(f"--since {text}: a date as 2026-05-31")
+    try:
+        if not _DATE.fullmatch(text):
+            raise ValueError
+        date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"--since {text!r}: must be a date such as 2026-05-31") from None
     return text.replace("-", "")

@@ -3,18 +3,14 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
 
 import httpx
-import orjson
-import typer
 from dicomcast_runtime.dicomweb_client import DicomWebError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError, DependencyError
-from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.peer_settings import PeerSettings
 from dicomcast_runtime.settings import ProcessSettings, load_settings
@@ -32,17 +28,14 @@ from .progress import progress
 from .qido import Place, study_instances, study_uids
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
-from .table import print_table
-from .verify import Finding, Kind, StudyVerdict
+from .verify import StudyVerdict
 from .verify_arguments import Wanted
 from .verify_check import Verifier
+from .verify_outcome import Outcome, tell
 from .verify_repair import Repair, StudyServer
 from .verify_values import Said
 
 __all__ = ["run_verify"]
-
-_COLUMNS: Final = ("study", ">on DICOM", ">in FHIR", "what differs")
-_SHOWN: Final = 50
 
 
 class VerifySettings(ProcessSettings):
@@ -54,19 +47,10 @@ class VerifySettings(ProcessSettings):
 
 
 def run_verify(wanted: Wanted, *, config: Path | None) -> None:
-    """Compares, and repairs where that is wanted; prints the outcome. Raises typer.Exit(1) when something differs."""
+    """Compares, and repairs where that is wanted; tells the outcome, raising what verify_outcome.tell does."""
     settings = load_settings(VerifySettings, config=config)
     outcome = asyncio.run(_Command(settings, _source(settings, wanted.source), wanted).run())
-    _tell(outcome, wanted)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    compared: int
-    differing: tuple[StudyVerdict, ...]
-    repaired: int
-    refused: dict[str, Counter[str]]
-    """By study: how many of its instances cannot be applied, by dead-letter code."""
+    tell(outcome, repair=wanted.repair, report=wanted.report)
 
 
 class _Command:
@@ -78,7 +62,7 @@ class _Command:
         self._section = settings.sources[feed]
         self._wanted = wanted
 
-    async def run(self) -> _Outcome:
+    async def run(self) -> Outcome:
         """Compares, compares again what differed, repairs."""
         async with contextlib.AsyncExitStack() as stack:
             fhir = FhirClient(await stack.enter_async_context(peer_client(self._settings.fhir)))
@@ -91,28 +75,32 @@ class _Command:
                 wait_s=self._wanted.wait_s,
                 read_said=partial(_said, profile=profile, options=self._settings.mapping),
             )
-            compared, differing = await self._compare(verifier, dicom)
-            if not (self._wanted.repair and differing):
-                return _Outcome(compared=compared, differing=tuple(differing), repaired=0, refused={})
-            refused = await self._repair(differing, verifier, dicom, fhir)
-            left = await self._still(verifier, differing)
-            repaired = len(differing) - len(left)
-            return _Outcome(compared=compared, differing=tuple(left), repaired=repaired, refused=refused)
+            found = await self._compare(verifier, dicom)
+            if not (self._wanted.repair and found.differing):
+                return found
+            refused = await self._repair(found.differing, verifier, dicom, fhir)
+            left = await self._still(verifier, found.differing)
+            repaired = len(found.differing) - len(left)
+            return replace(found, differing=tuple(left), repaired=repaired, refused=refused)
 
-    async def _compare(self, verifier: Verifier, dicom: httpx.AsyncClient) -> tuple[int, list[StudyVerdict]]:
-        uids = list(self._wanted.studies) or [uid async for uid in self._listed(dicom)]
+    async def _compare(self, verifier: Verifier, dicom: httpx.AsyncClient) -> Outcome:
+        named = self._wanted.studies
+        uids = list(dict.fromkeys(named)) or [uid async for uid in self._listed(dicom)]
         differing: list[StudyVerdict] = []
+        nowhere: list[str] = []
         with progress("comparing studies", total=len(uids)) as advance:
             async for verdict in verifier.verdicts(uids):
                 advance(1)
                 if not verdict.same:
                     differing.append(verdict)
+                elif named and verdict.on_dicom == verdict.on_fhir == 0:
+                    nowhere.append(verdict.study_instance_uid)
         if self._wanted.everything:
             differing += [verdict async for verdict in verifier.unknown_to_dicom(frozenset(uids))]
         if differing and self._wanted.again_after_s:
             await asyncio.sleep(self._wanted.again_after_s)
             differing = await self._still(verifier, differing)
-        return len(uids), differing
+        return Outcome(compared=len(uids), differing=tuple(differing), nowhere=tuple(nowhere), repaired=0, refused={})
 
     async def _still(self, verifier: Verifier, differing: Sequence[StudyVerdict]) -> list[StudyVerdict]:
         uids = [verdict.study_instance_uid for verdict in differing]
@@ -191,50 +179,6 @@ def _source(settings: VerifySettings, wanted: str | None) -> str:
     if wanted not in settings.sources:
         raise ConfigurationError(f"--source: one of {', '.join(known)}")
     return wanted
-
-
-def _tell(outcome: _Outcome, wanted: Wanted) -> None:
-    if wanted.report is not None:
-        wanted.report.write_bytes(orjson.dumps(_document(outcome), option=orjson.OPT_INDENT_2) + b"\n")
-    if outcome.differing:
-        print_table(_COLUMNS, [_row(verdict) for verdict in outcome.differing[:_SHOWN]])
-        more = len(outcome.differing) - _SHOWN
-        if more > 0:
-            typer.echo(f"... and {more} more: all of them with --report FILE")
-    for study, codes in sorted(outcome.refused.items()):
-        reasons = ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
-        typer.echo(f"{study}: refused by the mapping or the FHIR server: {reasons} (see `dlq list --study {study}`)")
-    repaired = f", {outcome.repaired} repaired" if wanted.repair else ""
-    typer.echo(f"{outcome.compared} studies compared{repaired}, {len(outcome.differing)} differ")
-    if outcome.differing:
-        raise typer.Exit(ExitCode.DIFFERENCES)
-
-
-def _row(verdict: StudyVerdict) -> tuple[str, ...]:
-    kinds = dict.fromkeys(finding.kind for finding in verdict.findings)
-    text = ", ".join(part for kind in kinds for part in _parts(kind, verdict.of(kind)))
-    return verdict.study_instance_uid, str(verdict.on_dicom), str(verdict.on_fhir), text
-
-
-def _parts(kind: Kind, findings: Sequence[Finding]) -> Iterator[str]:
-    """Of one kind: the whole study, how many instances, which elements."""
-    instances = sum(finding.place is not None for finding in findings)
-    elements = [finding.element for finding in findings if finding.place is None and finding.element is not None]
-    if len(findings) > instances + len(elements):
-        yield f"{kind} (whole study)"
-    if instances:
-        yield f"{kind} {instances}"
-    if elements:
-        yield f"{kind} ({', '.join(elements)})"
-
-
-def _document(outcome: _Outcome) -> dict[str, Any]:
-    return {
-        "studiesCompared": outcome.compared,
-        "studiesRepaired": outcome.repaired,
-        "studiesDiffering": [verdict.document() for verdict in outcome.differing],
-        "refused": {study: dict(codes) for study, codes in outcome.refused.items()},
-    }
 
 
 def _said(study_instance_uid: str, metadata: str, *, profile: SourceProfile, options: MappingOptions) -> Said:

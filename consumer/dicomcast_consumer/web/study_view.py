@@ -11,19 +11,19 @@ from dicomcast_schemas import ContractError, SchemaById, decode
 
 from ..dlq_done import KeptLetter
 from ..record import Record
+from ..uid import is_uid
 from ..verify import StudyVerdict
 from .overview import Notice
 
 __all__ = ["Comparison", "Held", "StudySeen", "Trace", "TracedEvent", "conclusion", "held", "read_uid", "traced"]
 
-_UID: Final = re.compile(r"[0-9.]{1,64}")
 _MODALITY: Final = re.compile(r"[A-Z]{2,16}")
 
 
 def read_uid(text: str) -> str | None:
     """A Study Instance UID as people paste it, without `urn:oid:` and white space; None for what is none (PS3.5 9)."""
     found = text.strip(" \0\t\r\n").removeprefix("urn:oid:")
-    return found if _UID.fullmatch(found) and "." in found and ".." not in found else None
+    return found if is_uid(found) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
 from dicomcast_runtime.http_auth import TokenError
-from dicomcast_runtime.http_client import AnswerTooLargeError, peer_refusal
+from dicomcast_runtime.http_client import NO_CONNECTION, AnswerTooLargeError, address_of, peer_refusal
 
 from . import exact_json
 from .errors import RejectedError, RetryableError, SystemicError, UnreachableError
@@ -21,7 +21,6 @@ Resource = dict[str, Any]
 _JSON: Final = "application/fhir+json"
 _HEADERS: Final = {"Accept": _JSON, "Cache-Control": "no-cache"}
 """HAPI answers a search from a cache of a minute unless it is told not to: a verdict must not come from there."""
-_NO_CONNECTION: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _MAX_PAGES: Final = 50
 
 
@@ -148,8 +147,10 @@ class FhirClient:
                 raise SystemicError(f"FHIR: {reason}") from None
             if isinstance(error, TokenError):
                 raise UnreachableError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
-            kind = UnreachableError if isinstance(error, _NO_CONNECTION) else RetryableError
-            raise kind(f"FHIR: {type(error).__name__}") from error
+            text = f"FHIR at {address_of(self._client)}: {type(error).__name__}"
+            if isinstance(error, NO_CONNECTION):
+                raise UnreachableError(f"{text}: check DICOMCAST_FHIR__URL") from error
+            raise RetryableError(text) from error
 
     def _body(self, response: httpx.Response, *, named: bool) -> Resource:
         self._check(response, named=named)

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import httpx
 import orjson
-from dicomcast_runtime.dicomweb_client import DicomWebError, require_root
+from dicomcast_runtime.dicomweb_client import (
+    ANY_SOURCE,
+    DicomWebError,
+    MetadataTooLargeError,
+    answer_to,
+    refusal,
+    require_root,
+)
 
 __all__ = ["Place", "search_status", "study_attributes", "study_instances", "study_uids"]
 
@@ -26,12 +33,17 @@ _DESCRIPTION: Final = "00081030"
 """Not returned unless it is asked for (PS3.18 table 10.6.3-3)."""
 
 
-async def study_uids(client: httpx.AsyncClient, query: Mapping[str, str]) -> AsyncIterator[str]:
-    """The Study Instance UIDs that match, each once. `client`'s base URL is the DICOMweb root. Raises DicomWebError."""
+async def study_uids(
+    client: httpx.AsyncClient, query: Mapping[str, str], settings: str = ANY_SOURCE
+) -> AsyncIterator[str]:
+    """The Study Instance UIDs that match, each once. `client`'s base URL is the DICOMweb root. Raises DicomWebError.
+
+    `settings`, here and below: the peer's, such as DICOMCAST_SOURCES__MAIN, which an error names.
+    """
     seen: set[str] = set()
     offset = 0
     while True:
-        found = await _page(client, "studies", {**query, "includefield": _STUDY}, offset)
+        found = await _page(client, "studies", {**query, "includefield": _STUDY}, offset, settings)
         fresh = {uid for study in found if (uid := _uid(study, _STUDY)) is not None} - seen
         for uid in sorted(fresh):
             yield uid
@@ -41,18 +53,20 @@ async def study_uids(client: httpx.AsyncClient, query: Mapping[str, str]) -> Asy
         offset += len(found)
 
 
-async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) -> frozenset[Place]:
+async def study_instances(
+    client: httpx.AsyncClient, study_instance_uid: str, settings: str = ANY_SOURCE
+) -> frozenset[Place]:
     """The instances of the study, none when the server does not have it. Raises DicomWebError."""
     places: set[Place] = set()
     path = f"studies/{study_instance_uid}/instances"
     offset = 0
     while True:
         try:
-            found = await _page(client, path, {"includefield": _SERIES}, offset)
+            found = await _page(client, path, {"includefield": _SERIES}, offset, settings)
         except DicomWebError as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
-            await require_root(client, study_instance_uid)
+            await require_root(client, study_instance_uid, settings=settings)
             found = []
         fresh = {place for instance in found if (place := _place(instance)) is not None} - places
         if not fresh:
@@ -61,13 +75,16 @@ async def study_instances(client: httpx.AsyncClient, study_instance_uid: str) ->
         offset += len(found)
 
 
-async def study_attributes(client: httpx.AsyncClient, study_instance_uid: str) -> str | None:
+async def study_attributes(
+    client: httpx.AsyncClient, study_instance_uid: str, settings: str = ANY_SOURCE
+) -> str | None:
     """What a search says of the study, a data set in the DICOM JSON model as text; None when it does not find it.
 
     Of studies whose instances differ it is one of several truths. Raises DicomWebError.
     """
     query = {"StudyInstanceUID": study_instance_uid, "includefield": _DESCRIPTION}
-    found = [study for study in await _page(client, "studies", query, 0) if _uid(study, _STUDY) == study_instance_uid]
+    page = await _page(client, "studies", query, 0, settings)
+    found = [study for study in page if _uid(study, _STUDY) == study_instance_uid]
     return orjson.dumps(found[0]).decode() if found else None
 
 
@@ -87,17 +104,19 @@ async def _get(client: httpx.AsyncClient, path: str, parameters: Mapping[str, st
     return await client.get(path, params=parameters, headers={"Accept": "application/dicom+json"})
 
 
-async def _page(client: httpx.AsyncClient, path: str, query: Mapping[str, str], offset: int) -> list[dict[str, Any]]:
+async def _page(
+    client: httpx.AsyncClient, path: str, query: Mapping[str, str], offset: int, settings: str
+) -> list[dict[str, Any]]:
     parameters = {**query, "limit": str(_PAGE), "offset": str(offset)}
     try:
-        response = await _get(client, path, parameters)
-    except httpx.TransportError as error:
-        raise DicomWebError(f"QIDO-RS: {type(error).__name__}") from error
+        response = await answer_to(client, path, parameters, "QIDO-RS", settings)
+    except MetadataTooLargeError as error:
+        raise DicomWebError(f"{error}: check {settings}__MAX_ANSWER_BYTES") from None
     status = response.status_code
     if status == httpx.codes.NO_CONTENT:
         return []
     if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-        raise DicomWebError(f"QIDO-RS: {status}", status=status, retry_after=response.headers.get("Retry-After"))
+        raise refusal(response, "QIDO-RS", settings)
     try:
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:

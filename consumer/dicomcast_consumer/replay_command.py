@@ -9,11 +9,12 @@ from typing import Annotated
 
 import orjson
 import typer
-from dicomcast_runtime.errors import ConfigurationError, InputError
+from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.settings import load_settings
 
 from .command_settings import ConfigFile, LetterSettings
 from .group_admin import GroupAdmin
+from .output_file import require_writable, write_file
 from .progress import progress
 from .replay import Replay, apply_offsets
 from .replay_join import OnlyMember
@@ -67,6 +68,7 @@ Csv = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before resetting.")]
 
+_STANDARD_OUTPUT = Path("-")
 _COLUMNS = (">partition", ">now", ">target", ">begin", ">end", ">redo", ">skip")
 
 
@@ -80,7 +82,7 @@ def plan(to: To = None, study: Study = None, csv: Csv = None, json: Json = False
     """
     target = _target(to or [], study)
     planned = _plan(load_settings(LetterSettings, config=config), target, csv=csv, json=json)
-    if not json and csv != Path("-"):
+    if not json and csv != _STANDARD_OUTPUT:
         redo = sum(each.redo for each in planned)
         typer.echo(f"{redo} offsets again in all. To do so, stop the members and give `replay apply` the same options.")
 
@@ -107,7 +109,7 @@ def apply(
         _confirm(group, len(wanted))
     names = {"topic": settings.topic.name, "group": group}
     apply_offsets(GroupAdmin(settings.kafka, **names), wanted, join=OnlyMember(settings.kafka, **names))
-    if not json and csv != Path("-"):
+    if not json and csv != _STANDARD_OUTPUT:
         typer.echo(f"{group}: {len(wanted)} partitions reset and read back. Start its members: they read from there.")
 
 
@@ -119,6 +121,8 @@ def _target(to: Sequence[str], study: str | None) -> Target:
 
 
 def _plan(settings: LetterSettings, target: Target, *, csv: Path | None, json: bool) -> tuple[PlannedPartition, ...]:
+    if csv not in (None, _STANDARD_OUTPUT):
+        require_writable("--csv", csv)
     names = {"topic": settings.topic.name, "group": settings.consumer.group}
     group = GroupAdmin(settings.kafka, **names)
     with TopicReader(settings.kafka, **names) as records, progress(_doing(target)) as advance:
@@ -128,10 +132,11 @@ def _plan(settings: LetterSettings, target: Target, *, csv: Path | None, json: b
         typer.echo(f"warning: {text}", err=True)
     if json:
         typer.echo(orjson.dumps(_document(settings, planned)).decode())
-    elif csv != Path("-"):
+    elif csv != _STANDARD_OUTPUT:
         print_table(_COLUMNS, [_row(each) for each in planned])
     if csv is not None:
-        _write_csv(csv, to_csv(settings.topic.name, {e.partition: e.target for e in planned if e.target is not None}))
+        text = to_csv(settings.topic.name, {e.partition: e.target for e in planned if e.target is not None})
+        typer.echo(text, nl=False) if csv == _STANDARD_OUTPUT else write_file("--csv", csv, text.encode())
     return planned
 
 
@@ -158,16 +163,6 @@ def _document(settings: LetterSettings, planned: Sequence[PlannedPartition]) -> 
         "group": settings.consumer.group,
         "partitions": [dict(zip(names, row, strict=True)) for row in rows],
     }
-
-
-def _write_csv(path: Path, text: str) -> None:
-    if path == Path("-"):
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--csv {path}: {error.strerror}") from None
 
 
 def _confirm(group: str, partitions: int) -> None:

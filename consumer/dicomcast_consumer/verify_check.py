@@ -16,7 +16,13 @@ from typing import Final, TypeVar
 
 import httpx
 from dicomcast_runtime.backoff import full_jitter, retry_after_s
-from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, MetadataTooLargeError, read_metadata
+from dicomcast_runtime.dicomweb_client import (
+    ANY_SOURCE,
+    DicomWebError,
+    InstanceGoneError,
+    MetadataTooLargeError,
+    read_metadata,
+)
 from dicomcast_runtime.errors import ConfigurationError, DependencyError
 
 from .errors import ConflictError, RejectedError, RetryableError, SystemicError
@@ -24,7 +30,7 @@ from .fhir_client import FhirClient
 from .fhir_reader import FhirReader
 from .mapping import TAG_CODE, TAG_SYSTEM, MappingOptions, PatientIdentifier, Resource, token
 from .mapping.identity import DICOM_UID_SYSTEM, same_source
-from .qido import Place, study_attributes, study_instances
+from .qido import Place, study_attributes, study_instances, study_uids
 from .verify import Finding, StudyVerdict, compare
 from .verify_values import SUBJECT, Held, Said, bears_out, doubts
 
@@ -36,6 +42,8 @@ _BATCH: Final = 25
 _AT_ONCE: Final = 8
 _WITNESSES: Final = 100
 """Instances of a study that are asked whether one of them says what FHIR says."""
+_REFUSALS: Final = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
+"""What a DICOM server says to whom it does not know, and what stands in its place at a wrong address."""
 _URN: Final = "urn:oid:"
 
 
@@ -50,8 +58,11 @@ class Verifier:
         dicomweb_url: str,
         wait_s: float,
         read_said: Callable[[str, str], Said] | None = None,
+        dicom_settings: str = ANY_SOURCE,
     ) -> None:
         """`dicomweb_url`: as in Endpoint.address. `wait_s`: how long a server that is away is waited for.
+
+        `dicom_settings`: those of the DICOM server, such as DICOMCAST_SOURCES__MAIN, which an error names.
 
         `read_said`: what a data set says of the study with this UID, raising RejectedError; None compares no values.
         """
@@ -60,8 +71,17 @@ class Verifier:
         self._dicomweb_url = dicomweb_url
         self._wait_s = wait_s
         self._read_said = read_said
+        self._settings = dicom_settings
         self._reader = FhirReader(fhir, MappingOptions())
         self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def studies(self, query: Mapping[str, str]) -> list[str]:
+        """The studies of the DICOM server that match. Raises as `again` does."""
+
+        async def listed() -> list[str]:
+            return [uid async for uid in study_uids(self._dicom, query, self._settings)]
+
+        return await self.again(listed)
 
     async def verdicts(self, uids: Iterable[str]) -> AsyncIterator[StudyVerdict]:
         """One verdict a study, in order. Raises DependencyError when a server stays away."""
@@ -86,7 +106,7 @@ class Verifier:
         """The answer; a server that is away is asked again for a while, then DependencyError is raised.
 
         What waiting does not help: InstanceGoneError and MetadataTooLargeError are raised as the call does, and a
-        refusal of the FHIR server as ConfigurationError.
+        refusal of either server as ConfigurationError.
         """
         waited_s, attempt = 0.0, 0
         while True:
@@ -99,6 +119,8 @@ class Verifier:
             except (ConflictError, RejectedError) as error:
                 raise ConfigurationError(f"a search is refused ({error}): check DICOMCAST_FHIR__URL") from None
             except (DicomWebError, RetryableError) as error:
+                if isinstance(error, DicomWebError) and error.status in _REFUSALS:
+                    raise ConfigurationError(str(error)) from None
                 asked_s = error.retry_after_s if isinstance(error, RetryableError) else retry_after_s(error.retry_after)
                 wait_s = max(full_jitter(attempt, least_s=0.5, most_s=30.0, uniform=random.uniform), asked_s or 0.0)
                 if waited_s + wait_s > self._wait_s:
@@ -165,17 +187,21 @@ class Verifier:
 
     async def _attributes(self, uid: str) -> str | None:
         async with self._at_once:
-            return await study_attributes(self._dicom, uid)
+            return await study_attributes(self._dicom, uid, self._settings)
 
     async def _metadata(self, uid: str, place: Place) -> str:
         async with self._at_once:
             return await read_metadata(
-                self._dicom, study_instance_uid=uid, series_instance_uid=place[0], sop_instance_uid=place[1]
+                self._dicom,
+                study_instance_uid=uid,
+                series_instance_uid=place[0],
+                sop_instance_uid=place[1],
+                settings=self._settings,
             )
 
     async def _instances(self, uid: str) -> frozenset[Place]:
         async with self._at_once:
-            return await study_instances(self._dicom, uid)
+            return await study_instances(self._dicom, uid, self._settings)
 
     async def _ours(self) -> AsyncIterator[Resource]:
         query = [("_tag", token(TAG_SYSTEM, TAG_CODE)), ("_count", "100")]

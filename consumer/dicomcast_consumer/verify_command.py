@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,9 @@ from .fhir_reader import FhirReader
 from .gate import Gate
 from .mapping import MappingOptions, SourceProfile, read_study_values
 from .metrics import ConsumerMetrics
+from .output_file import require_writable
 from .progress import progress
-from .qido import Place, study_instances, study_uids
+from .qido import Place, study_instances
 from .reader import EventReader, FeedSource
 from .rejection_guard import RejectionGuard
 from .verify import StudyVerdict
@@ -49,6 +50,8 @@ class VerifySettings(ProcessSettings):
 def run_verify(wanted: Wanted, *, config: Path | None) -> None:
     """Compares, and repairs where that is wanted; tells the outcome, raising what verify_outcome.tell does."""
     settings = load_settings(VerifySettings, config=config)
+    if wanted.report is not None:
+        require_writable("--report", wanted.report)
     outcome = asyncio.run(_Command(settings, _source(settings, wanted.source), wanted).run())
     tell(outcome, repair=wanted.repair, report=wanted.report)
 
@@ -74,8 +77,9 @@ class _Command:
                 dicomweb_url=profile.dicomweb_url,
                 wait_s=self._wanted.wait_s,
                 read_said=partial(_said, profile=profile, options=self._settings.mapping),
+                dicom_settings=f"DICOMCAST_SOURCES__{self._feed.upper()}",
             )
-            found = await self._compare(verifier, dicom)
+            found = await self._compare(verifier)
             if not (self._wanted.repair and found.differing):
                 return found
             refused = await self._repair(found.differing, verifier, dicom, fhir)
@@ -83,9 +87,11 @@ class _Command:
             repaired = len(found.differing) - len(left)
             return replace(found, differing=tuple(left), repaired=repaired, refused=refused)
 
-    async def _compare(self, verifier: Verifier, dicom: httpx.AsyncClient) -> Outcome:
+    async def _compare(self, verifier: Verifier) -> Outcome:
         named = self._wanted.studies
-        uids = list(dict.fromkeys(named)) or [uid async for uid in self._listed(dicom)]
+        since = self._wanted.since
+        query = {} if since is None else {"StudyDate": f"{since}-"}
+        uids = list(dict.fromkeys(named)) or await verifier.studies(query)
         differing: list[StudyVerdict] = []
         nowhere: list[str] = []
         with progress("comparing studies", total=len(uids)) as advance:
@@ -105,15 +111,6 @@ class _Command:
     async def _still(self, verifier: Verifier, differing: Sequence[StudyVerdict]) -> list[StudyVerdict]:
         uids = [verdict.study_instance_uid for verdict in differing]
         return [verdict async for verdict in verifier.verdicts(uids) if not verdict.same]
-
-    async def _listed(self, dicom: httpx.AsyncClient) -> AsyncIterator[str]:
-        since = self._wanted.since
-        query = {} if since is None else {"StudyDate": f"{since}-"}
-        try:
-            async for uid in study_uids(dicom, query):
-                yield uid
-        except DicomWebError as error:
-            raise DependencyError(f"the studies of the DICOM server could not be listed: {error}") from None
 
     async def _repair(
         self, differing: Sequence[StudyVerdict], verifier: Verifier, dicom: httpx.AsyncClient, fhir: FhirClient

@@ -12,6 +12,7 @@ from dicomcast_runtime.errors import InputError
 from dicomcast_runtime.exit_codes import ExitCode
 
 from .counted import counted
+from .output_file import write_file
 from .table import print_table
 from .verify import Finding, Kind, StudyVerdict
 
@@ -37,7 +38,8 @@ class Outcome:
 def tell(outcome: Outcome, *, repair: bool, report: Path | None) -> None:
     """Prints it, and writes the report.
 
-    Raises typer.Exit(1) when something differs, InputError when a study that was named is nowhere.
+    Raises typer.Exit(1) when something differs, InputError when a study that was named is nowhere, ConfigurationError
+    when the report cannot be written.
     """
     if outcome.differing:
         print_table(_COLUMNS, [_row(verdict) for verdict in outcome.differing[:_SHOWN]])
@@ -51,7 +53,7 @@ def tell(outcome: Outcome, *, repair: bool, report: Path | None) -> None:
     compared = counted(outcome.compared, "study", "studies")
     typer.echo(f"{compared} compared{repaired}, {len(outcome.differing)} differ")
     if report is not None:
-        report.write_bytes(orjson.dumps(_document(outcome), option=orjson.OPT_INDENT_2) + b"\n")
+        write_file("--report", report, orjson.dumps(_document(outcome), option=orjson.OPT_INDENT_2) + b"\n")
     if outcome.nowhere:
         named = ", ".join(outcome.nowhere)
         raise InputError(f"neither server has an instance of the study {named}: check the UID")

@@ -5,20 +5,31 @@ to everything. So a 404 counts when it is repeated after the DICOMweb root has a
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import httpx
 import orjson
 
-from .http_client import AnswerTooLargeError, peer_refusal
+from .http_client import NO_CONNECTION, AnswerTooLargeError, address_of, peer_refusal
 
-__all__ = ["DicomWebError", "InstanceGoneError", "MetadataTooLargeError", "read_metadata", "require_root"]
+__all__ = [
+    "ANY_SOURCE",
+    "DicomWebError",
+    "InstanceGoneError",
+    "MetadataTooLargeError",
+    "answer_to",
+    "read_metadata",
+    "refusal",
+    "require_root",
+]
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 """All that may stand in a path: no slash, no `..` as a segment, no host."""
 _NO_SEARCH: Final = (400, 405, 501)
 """What a DICOMweb server without QIDO-RS answers to a search."""
-_ANY: Final = "DICOMCAST_SOURCES__<FEED>"
+ANY_SOURCE: Final = "DICOMCAST_SOURCES__<FEED>"
+"""The settings of a DICOM server whose feed is not known."""
 
 
 class DicomWebError(Exception):
@@ -44,7 +55,7 @@ async def read_metadata(
     study_instance_uid: str,
     series_instance_uid: str,
     sop_instance_uid: str,
-    settings: str = _ANY,
+    settings: str = ANY_SOURCE,
 ) -> str:
     """The instance's data set in the DICOM JSON model, as text. `client`'s base URL is the DICOMweb root.
 
@@ -55,16 +66,16 @@ async def read_metadata(
     if not all(_UID.fullmatch(uid) and uid.strip(".") for uid in uids):
         raise InstanceGoneError("WADO-RS metadata: a UID of the event is none")
     path = f"studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/metadata"
-    response = await _get(client, path, {}, "WADO-RS metadata", settings)
+    response = await answer_to(client, path, {}, "WADO-RS metadata", settings)
     if response.status_code == httpx.codes.NOT_FOUND:
         await require_root(client, study_instance_uid, settings=settings)
         # The first answer may have been the last one of a server that was away.
-        response = await _get(client, path, {}, "WADO-RS metadata", settings)
+        response = await answer_to(client, path, {}, "WADO-RS metadata", settings)
     status = response.status_code
     if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
         raise InstanceGoneError(f"WADO-RS metadata of {sop_instance_uid}: {status}", status=status)
     if status != httpx.codes.OK:
-        raise _refusal(response, "WADO-RS metadata", settings)
+        raise refusal(response, "WADO-RS metadata", settings)
     try:
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
@@ -74,24 +85,30 @@ async def read_metadata(
     raise DicomWebError("WADO-RS metadata is not an array of one data set", status=status)
 
 
-async def require_root(client: httpx.AsyncClient, study_instance_uid: str, *, settings: str = _ANY) -> None:
+async def require_root(client: httpx.AsyncClient, study_instance_uid: str, *, settings: str = ANY_SOURCE) -> None:
     """Returns once the DICOMweb root has answered a search for the study, whatever it found. Raises DicomWebError."""
     query = {"StudyInstanceUID": study_instance_uid, "limit": "1"}
-    response = await _get(client, "studies", query, "QIDO-RS", settings)
+    response = await answer_to(client, "studies", query, "QIDO-RS", settings)
     if not response.is_success and response.status_code not in _NO_SEARCH:
-        raise _refusal(response, "WADO-RS: 404, and the DICOMweb root's answer to a search", settings)
+        raise refusal(response, "WADO-RS: 404, and the DICOMweb root's answer to a search", settings)
 
 
-async def _get(client: httpx.AsyncClient, path: str, query: dict[str, str], what: str, settings: str) -> httpx.Response:
+async def answer_to(
+    client: httpx.AsyncClient, path: str, query: Mapping[str, str], what: str, settings: str
+) -> httpx.Response:
+    """The server's answer, whatever its status. Raises DicomWebError, which begins with `what`, when there is none."""
     try:
         return await client.get(path, params=query, headers={"Accept": "application/dicom+json"})
     except AnswerTooLargeError as error:
         raise MetadataTooLargeError(f"{what}: {error}") from None
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise DicomWebError(f"{what}: {peer_refusal(error, settings) or type(error).__name__}") from error
+        reason = peer_refusal(error, settings) or type(error).__name__
+        way_out = f": check {settings}__DICOMWEB_URL" if isinstance(error, NO_CONNECTION) else ""
+        raise DicomWebError(f"{what} at {address_of(client)}: {reason}{way_out}") from error
 
 
-def _refusal(response: httpx.Response, what: str, settings: str) -> DicomWebError:
+def refusal(response: httpx.Response, what: str, settings: str) -> DicomWebError:
+    """The error that an answer without success is, with the way out where a person must mend a setting."""
     status = response.status_code
     way_out = ""
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

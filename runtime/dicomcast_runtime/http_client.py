@@ -10,11 +10,13 @@ from .http_auth import Bearer, OAuth2ClientCredentials, TokenError
 from .http_connections import Connections
 from .peer_settings import PeerHttpSettings, PeerSettings
 
-__all__ = ["AnswerTooLargeError", "PeerClient", "peer_client", "peer_refusal"]
+__all__ = ["NO_CONNECTION", "AnswerTooLargeError", "PeerClient", "address_of", "peer_client", "peer_refusal"]
 
 _DECODED: Final = ("Content-Encoding", "Content-Length", "Transfer-Encoding")
 _CONNECT_S: Final = 10.0
 _TOKEN_ANSWER_BYTES: Final = 1_000_000
+NO_CONNECTION: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+"""What httpx raises before a request is sent: the peer is away, or its address is wrong."""
 
 
 class AnswerTooLargeError(httpx.TransportError):
@@ -66,6 +68,12 @@ def peer_client(peer: PeerSettings, *, max_connections: int = 32) -> PeerClient:
     one = httpx.Limits(max_connections=1, max_keepalive_connections=1)
     client._transport = Connections(lambda: httpx.AsyncHTTPTransport(verify=verify, limits=one), max_connections)
     return client
+
+
+def address_of(client: httpx.AsyncClient) -> str:
+    """The client's base URL for a log or an error: without user, password and query."""
+    url = client.base_url
+    return f"{url.scheme}://{url.netloc.decode()}{url.path.rstrip('/')}"
 
 
 def peer_refusal(error: BaseException, prefix: str) -> str | None:

@@ -101,6 +101,11 @@ def test_missing_settings_are_named_and_64(run: Run, command: str) -> None:
     assert "DICOMCAST_KAFKA" in result.err
 
 
+def test_a_file_that_cannot_be_written_is_64_before_kafka_is_asked(run: Run, tmp_path: Path) -> None:
+    result = run("replay", "plan", "--to", "earliest", "--csv", str(tmp_path / "none" / "x"), env=NOWHERE)
+    assert (result.code, result.err) == (64, f"error: --csv {tmp_path}/none/x: No such file or directory\n")
+
+
 def test_an_unknown_setting_is_64_for_map_too(run: Run) -> None:
     result = run("map", "-", env={"DICOMCAST_BOGUS": "1"}, stdin="{}")
     assert (result.code, "DICOMCAST_BOGUS" in result.err) == (64, True)

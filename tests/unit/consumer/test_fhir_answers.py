@@ -252,7 +252,7 @@ def test_no_connection_is_an_outage_when_a_single_study_waits() -> None:
             "log_level": "warning",
             "partition": 0,
             "attempts": 3,
-            "reason": "FHIR: ConnectError",
+            "reason": f"FHIR at http://127.0.0.1:{port}/fhir: ConnectError: check DICOMCAST_FHIR__URL",
         }
 
     asyncio.run(scenario())

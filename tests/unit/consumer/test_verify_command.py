@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from dicomcast_consumer import verify_command
 from dicomcast_consumer.__main__ import app
-from dicomcast_runtime.errors import ConfigurationError, InputError
+from dicomcast_runtime.errors import ConfigurationError, DependencyError, InputError
 from dicomcast_runtime.peer_settings import PeerSettings
 from typer.testing import CliRunner
 
@@ -81,3 +81,54 @@ def test_a_server_without_studies_since_a_day_is_no_mistake(verify: Callable[...
 def test_one_study_is_one(verify: Callable[..., Result]) -> None:
     found = verify("--study", STUDY)
     assert (found.exit_code, found.output.splitlines()[-1]) == (1, "1 study compared, 1 differ")
+
+
+@pytest.mark.parametrize(("name", "fault"), [("missing/report", "No such file"), ("", "Is a directory")])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_asked(
+    verify: Callable[..., Result], tmp_path: Path, name: str, fault: str
+) -> None:
+    error = verify("--study", STUDY, "--report", str(tmp_path / name), dicom=pytest.fail).exception
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(f"--report {tmp_path / name}: {fault}")
+
+
+def test_what_was_found_is_printed_before_a_report_fails(verify: Callable[..., Result], tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+
+    def gone(request: httpx.Request) -> httpx.Response:
+        folder.rmdir() if folder.exists() else None
+        return nothing(request)
+
+    found = verify("--study", STUDY, "--report", str(folder / "report.json"), fhir=gone)
+    assert isinstance(found.exception, ConfigurationError)
+    assert "1 study compared" in found.output
+
+
+@pytest.mark.parametrize(
+    ("status", "setting"), [(401, "__AUTH__*"), (403, "__AUTH__*"), (302, "__DICOMWEB_URL"), (404, "__DICOMWEB_URL")]
+)
+@pytest.mark.parametrize("chosen", [["--all"], ["--study", STUDY]])
+def test_a_refusal_of_the_dicom_server_names_the_setting(
+    verify: Callable[..., Result], chosen: list[str], status: int, setting: str
+) -> None:
+    error = verify(*chosen, "--wait-s", "60", dicom=lambda _: httpx.Response(status)).exception
+    assert isinstance(error, ConfigurationError)
+    assert f"DICOMCAST_SOURCES__MAIN{setting}" in str(error)
+
+
+@pytest.mark.parametrize("chosen", [["--all"], ["--study", STUDY]])
+def test_a_server_that_is_away_is_named_with_its_setting(verify: Callable[..., Result], chosen: list[str]) -> None:
+    def away(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    errors = [verify(*chosen, dicom=away).exception, verify(*chosen, fhir=away).exception]
+    assert all(isinstance(error, DependencyError) for error in errors)
+    assert f"QIDO-RS at {DICOM}: ConnectError: check DICOMCAST_SOURCES__MAIN__DICOMWEB_URL" in str(errors[0])
+    assert f"FHIR at {FHIR}: ConnectError: check DICOMCAST_FHIR__URL" in str(errors[1])
+
+
+def test_the_list_of_studies_is_waited_for(verify: Callable[..., Result]) -> None:
+    answers = [httpx.Response(503, headers={"Retry-After": "0"}), httpx.Response(204)]
+    found = verify("--all", "--wait-s", "60", dicom=lambda _: answers.pop(0))
+    assert (found.exit_code, answers) == (0, [])

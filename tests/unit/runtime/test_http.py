@@ -12,7 +12,7 @@ from dicomcast_runtime.backoff import full_jitter, retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
 from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.http_auth import OAuth2ClientCredentials, TokenError
-from dicomcast_runtime.http_client import peer_client
+from dicomcast_runtime.http_client import address_of, peer_client
 from dicomcast_runtime.peer_settings import AuthSettings, PeerSettings
 from pydantic import SecretStr
 
@@ -155,6 +155,11 @@ def metadata(answer: Callable[[httpx.Request], httpx.Response], settings: str = 
             )
 
     return asyncio.run(scenario())
+
+
+def test_an_address_is_shown_without_what_may_be_secret() -> None:
+    url = "https://user:s3cret@pacs.example:8443/v2/?token=s3cret"
+    assert address_of(httpx.AsyncClient(base_url=url)) == "https://pacs.example:8443/v2"
 
 
 def test_metadata_of_one_instance() -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from dicomcast_schemas import DicomChangeEvent
 from dicomcast_schemas.topic import CE_ID, CE_SUBJECT, DeadLetterHeader, rfc3339, text_headers
 
+from .dlq_forms import shown_feed, shown_key, shown_uid
 from .record import Record
 
 __all__ = ["DeadLetter", "Filters", "LetterId", "as_document", "event_document", "parse_position", "read_letter"]
@@ -35,8 +36,9 @@ class DeadLetter:
     size: int
     """Bytes of the event."""
     study_instance_uid: str
-    """The record's key."""
+    """The record's key. What is no key of ours may be a patient's: `study` is what is shown."""
     sop_instance_uid: str | None
+    """As the record says; it is shown if it is one."""
     feed: str | None
     sequence: int | None
     reason: str
@@ -47,6 +49,11 @@ class DeadLetter:
     failed_at: datetime | None
     id: LetterId | None
     """None for a record that does not say what it is about: no letter of ours."""
+
+    @property
+    def study(self) -> str | None:
+        """The key if it is a UID, or `<feed>:<sequence>` of an event without one."""
+        return shown_key(self.study_instance_uid, f"{self.feed}:{self.sequence}")
 
     @property
     def position(self) -> str:
@@ -100,7 +107,7 @@ def read_letter(record: Record) -> DeadLetter:
         size=record.size,
         study_instance_uid=(record.key or b"").decode("utf-8", "replace"),
         sop_instance_uid=(headers.get(CE_SUBJECT) or "").strip(" \0") or None,
-        feed=feed or None,
+        feed=shown_feed(feed),
         sequence=_number(sequence),
         reason=headers.get(h.REASON, ""),
         code=headers.get(h.ERROR_CODE, ""),
@@ -113,11 +120,11 @@ def read_letter(record: Record) -> DeadLetter:
 
 
 def as_document(letter: DeadLetter) -> dict[str, object]:
-    """The JSON document of a letter: names are an API."""
+    """The JSON document of a letter: names are an API, and no value is a patient's."""
     return {
         "position": letter.position,
-        "study_instance_uid": letter.study_instance_uid,
-        "sop_instance_uid": letter.sop_instance_uid,
+        "study_instance_uid": letter.study,
+        "sop_instance_uid": shown_uid(letter.sop_instance_uid),
         "feed": letter.feed,
         "sequence": letter.sequence,
         "reason": letter.reason,
@@ -130,15 +137,15 @@ def as_document(letter: DeadLetter) -> dict[str, object]:
     }
 
 
-_SHOWN: Final = (
-    *("feed", "sequence", "partition_name", "study_instance_uid", "series_instance_uid", "sop_instance_uid"),
-    *("action", "state", "timestamp"),
-)
+_UIDS: Final = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
+_SHOWN: Final = ("feed", "sequence", "partition_name", *_UIDS, "action", "state", "timestamp")
 
 
 def event_document(event: DicomChangeEvent) -> dict[str, object]:
-    """The event without patient data: no metadata but its size, no path in the DICOM server's store."""
+    """The event without patient data: no metadata but its size, no path in the DICOM server's store, no UID that is
+    none."""
     shown: dict[str, object] = {name: getattr(event, name) for name in _SHOWN}
+    shown |= {name: shown_uid(getattr(event, name)) for name in _UIDS}
     shown["timestamp"] = rfc3339(event.timestamp)
     shown["metadata_bytes"] = None if event.metadata is None else len(event.metadata.encode("utf-8", "replace"))
     return shown

@@ -125,7 +125,7 @@ def _row(kept: KeptLetter) -> tuple[str, ...]:
     letter = kept.letter
     return (
         letter.position,
-        letter.study_instance_uid,
+        letter.study or "-",
         "-" if letter.sequence is None else str(letter.sequence),
         letter.code,
         letter.text,

@@ -196,7 +196,7 @@ class _Command:
             return now if later.is_on_the_topic(letter) else f"{now}, if the DICOM server bears it out"
 
         rows = [
-            (letter.position, letter.study_instance_uid, letter.code, would_be(letter, record))
+            (letter.position, letter.study, letter.code, would_be(letter, record))
             for part in letter_parts(letters)
             for letter, record in self._with_records(part)
         ]
@@ -204,7 +204,7 @@ class _Command:
             names = ("position", "study_instance_uid", "code", "would_be")
             typer.echo(orjson.dumps({"letters": [dict(zip(names, row, strict=True)) for row in rows]}).decode())
             return
-        print_table(_COLUMNS, rows)
+        print_table(_COLUMNS, [tuple(cell or "-" for cell in row) for row in rows])
         typer.echo(f"{len(rows)} letters; nothing was written (--dry-run)")
 
     def _with_records(self, part: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, Record]]:

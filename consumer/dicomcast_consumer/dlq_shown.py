@@ -8,6 +8,7 @@ from dicomcast_schemas.topic import text_headers
 from .command_settings import LetterSettings
 from .dlq import as_document, event_document, read_letter
 from .dlq_done import KeptLetter
+from .dlq_forms import shown_headers
 from .record import Record
 
 __all__ = ["letter_document"]
@@ -18,7 +19,8 @@ def letter_document(
 ) -> dict[str, object]:
     """One letter: headers, state, the event without patient data, what the mapping says now, how to replay it.
 
-    `kept` are the letters of the topic. `metadata` adds the event's DICOM JSON and its path: patient data.
+    `kept` are the letters of the topic. `metadata` adds the event's DICOM JSON and its path, the key, and the
+    headers as they are: patient data.
     """
     from .dlq_verdict import verdict  # the mapping takes a second to import
 
@@ -27,11 +29,14 @@ def letter_document(
     document: dict[str, object] = {
         "letter": as_document(letter),
         "state": _state(kept, letter.position),
-        "headers": dict(text_headers(list(record.headers))),
+        "headers": shown_headers(record.headers),
         "event": None,
         "mapping_now": verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id),
         "replay": f"dicomcast-consumer dlq replay {letter.position}",
     }
+    if metadata:
+        document["key"] = letter.study_instance_uid
+        document["headers"] = dict(text_headers(list(record.headers)))
     try:
         event = decode(record.value, schema_by_id=schema_by_id)
     except ContractError:

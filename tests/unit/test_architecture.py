@@ -25,7 +25,7 @@ MAY_IMPORT = {
 PURE = (
     *("mapping", "mapping_options", "plan", "bundle", "assignments", "lanes", "offsets", "room", "breaker"),
     *("rejection_guard", "replay_plan", "dlq", "dlq_verdict", "dlq_done", "dlq_later", "dlq_chunks", "letter_room"),
-    "capability",
+    *("capability", "dlq_forms", "uid", "counted"),
 )
 IMPURE_IMPORTS = {"confluent_kafka", "httpx", "structlog", "os", "time", "socket", "asyncio", "threading", "logging"}
 

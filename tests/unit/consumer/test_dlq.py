@@ -5,14 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from dicomcast_consumer.command_settings import LetterSettings
 from dicomcast_consumer.dead_letter import letter_headers
 from dicomcast_consumer.dlq import Filters, as_document, event_document, parse_position, read_letter
+from dicomcast_consumer.dlq_shown import letter_document
 from dicomcast_consumer.dlq_verdict import verdict
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import MappingOptions, SourceProfile
 from dicomcast_consumer.record import Record
 from dicomcast_schemas import DicomChangeEvent
-from dicomcast_schemas.topic import METADATA, METADATA_TOO_LARGE
+from dicomcast_schemas.topic import CE_ID, CE_SOURCE, CE_SUBJECT, CE_TYPE, CONTENT_TYPE, METADATA, METADATA_TOO_LARGE
 
 from tests.fakes.events import FEED, create, delete, record
 
@@ -52,11 +54,39 @@ def test_a_letter_by_its_headers() -> None:
 
 def test_a_record_that_is_no_letter_of_ours_is_shown_all_the_same() -> None:
     bare = replace(record(create(9, "1.2", "1.2.3"), offset=0), headers=(("dlq.attempts", b"many"),), key=None)
-    shown = read_letter(bare)
-    assert (shown.study_instance_uid, shown.sequence, shown.code, shown.attempts, shown.failed_at) == (
-        *("", None, "", 0),
-        None,
+    found = read_letter(bare)
+    assert (found.study, found.sequence, found.code, found.attempts, found.failed_at) == (None, None, "", 0, None)
+
+
+def shown(record: Record, *, metadata: bool = False) -> dict[str, object]:
+    """As `dlq show --json` shows it."""
+    settings = LetterSettings.model_validate({"kafka": {"bootstrap.servers": "127.0.0.1:9"}})
+    return json.loads(json.dumps(letter_document(settings, [], record, metadata=metadata)))  # type: ignore[no-any-return]
+
+
+def test_what_others_wrote_is_shown_only_where_it_has_the_form_of_ours() -> None:
+    """A key, a header or a UID of another producer may be a patient's name, or a number that is one."""
+    headers = [(name, "Meier^Hans") for name in (CE_ID, CE_SUBJECT, CE_SOURCE, CE_TYPE, CONTENT_TYPE, "patient")]
+    foreign = replace(
+        letter(create(9, "Meier^Hans", "Meier^Hans")),
+        key=b"Meier^Hans",
+        headers=(*((name, value.encode()) for name, value in headers), ("dlq.error.code", b"decode.malformed")),
     )
+    document = shown(foreign)
+    assert "Meier" not in json.dumps(document)
+    assert document["headers"]["patient"] == "not shown (10 bytes)"  # type: ignore[index]
+    assert document["letter"]["code"] == "decode.malformed"  # type: ignore[index]
+    assert read_letter(foreign).study is None
+    assert shown(foreign, metadata=True)["key"] == "Meier^Hans"
+    assert read_letter(replace(foreign, key=b"4711")).study is None, "a PatientID"
+    assert read_letter(replace(foreign, key=b"meier:1962")).study is None
+
+
+def test_of_ours_everything_is_shown() -> None:
+    record = letter(create(9, "1.2", "1.2.3"))
+    assert shown(record)["headers"] == {name: (value or b"").decode() for name, value in record.headers}
+    nameless = letter(replace(create(9, "", "1.2.3")))
+    assert read_letter(nameless).study == "main:9"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +110,11 @@ def test_filters(filters: Filters, matches: bool) -> None:
 
 def test_the_event_is_shown_without_patient_data() -> None:
     event = replace(create(9, "1.2", "1.2.3"), file_path="doe/jane/1.dcm")
-    shown = json.dumps(event_document(event))
-    assert "Doe" not in shown
-    assert "P1" not in shown
-    assert "jane" not in shown
-    assert json.loads(shown)["metadata_bytes"] == len(event.metadata or "")
+    text = json.dumps(event_document(event))
+    assert "Doe" not in text
+    assert "P1" not in text
+    assert "jane" not in text
+    assert json.loads(text)["metadata_bytes"] == len(event.metadata or "")
 
 
 def test_what_the_mapping_says_now() -> None:

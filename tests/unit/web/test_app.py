@@ -98,6 +98,14 @@ def test_no_secret_and_no_patient_is_on_any_page(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/letters", "/letters/0:3"])
+def test_a_key_that_is_no_uid_is_not_shown(path: str) -> None:
+    foreign = replace(letter("map.x"), key=b"Meier^Hans", value=b"PID|Meier^Hans", headers=(("x", b"Meier^Hans"),))
+    assert "Meier" not in answer(path, Shelved([foreign])).text
+    known = answer(path, Shelved([replace(foreign, key=b"1.2.3")])).text
+    assert '<a class="uid" href="/study?uid=1.2.3">1.2.3</a>' in known
+
+
+@pytest.mark.parametrize("path", ["/letters", "/letters/0:3"])
 def test_kafka_away_is_a_sentence_that_says_what_to_do(path: str) -> None:
     found = answer(path, Shelved(fault=DependencyError("reading t: is Kafka up?")))
     assert found.status_code == 200

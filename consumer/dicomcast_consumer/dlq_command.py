@@ -91,8 +91,8 @@ def show(
     json: Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Show one dead letter: all headers, the event without patient data, what the mapping says about it now, and the
-    command that replays it.
+    """Show one dead letter: all headers, the event without patient data, what the mapping says about it now, and, while
+    the event waits, the command that replays it.
 
     The mapping is that of this release with these settings, without network: FHIR is not asked.
     """

@@ -20,6 +20,7 @@ from dicomcast_schemas import SchemaById
 from .apply import StudyApplier
 from .breaker import Breaker
 from .config import ConsumerSettings
+from .counted import counted
 from .dlq import DeadLetter, Filters, LetterId
 from .dlq_chunks import as_it_stood, letter_parts
 from .dlq_done import KeptLetter, Outcome
@@ -70,6 +71,10 @@ def replay_letters(wanted: Wanted, *, config: Path | None) -> None:
     kept = command.topics.kept()
     chosen = [each.letter for each in kept if each.pending and wanted.filters.match(each.letter)]
     _refuse_missing(wanted.filters, chosen, kept)
+    if not chosen:
+        typer.echo("no pending letter matches: see `dlq list --state all`", err=True)
+        _report_would_be([], wanted) if wanted.dry_run else _report(Tally(), wanted)
+        return
     asyncio.run(command.run(chosen, pending={i for each in kept if each.pending and (i := each.letter.id) is not None}))
 
 
@@ -200,12 +205,7 @@ class _Command:
             for part in letter_parts(letters)
             for letter, record in self._with_records(part)
         ]
-        if self._wanted.json:
-            names = ("position", "study_instance_uid", "code", "would_be")
-            typer.echo(orjson.dumps({"letters": [dict(zip(names, row, strict=True)) for row in rows]}).decode())
-            return
-        print_table(_COLUMNS, [tuple(cell or "-" for cell in row) for row in rows])
-        typer.echo(f"{len(rows)} letters; nothing was written (--dry-run)")
+        _report_would_be(rows, self._wanted)
 
     def _with_records(self, part: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, Record]]:
         by_offset = {letter.offset: letter for letter in part}
@@ -227,8 +227,20 @@ def _refuse_missing(filters: Filters, chosen: Sequence[DeadLetter], kept: Sequen
     if not missing:
         return
     done = {(each.letter.partition, each.letter.offset) for each in kept if not each.pending}
-    texts = [f"{p}:{o} ({'done already' if (p, o) in done else 'not there, or overtaken'})" for p, o in sorted(missing)]
+    texts = [
+        f"{p}:{o} ({'done already' if (p, o) in done else 'not there, or overtaken: `dlq show` says by which'})"
+        for p, o in sorted(missing)
+    ]
     raise InputError(f"no pending letter at {', '.join(texts)}: see `dlq list --state all`. Nothing was replayed")
+
+
+def _report_would_be(rows: Sequence[tuple[str | None, ...]], wanted: Wanted) -> None:
+    if wanted.json:
+        names = ("position", "study_instance_uid", "code", "would_be")
+        typer.echo(orjson.dumps({"letters": [dict(zip(names, row, strict=True)) for row in rows]}).decode())
+        return
+    print_table(_COLUMNS, [tuple(cell or "-" for cell in row) for row in rows])
+    typer.echo(f"{counted(len(rows), 'letter')}; nothing was written (--dry-run)")
 
 
 def _report(tally: Tally, wanted: Wanted) -> None:
@@ -242,11 +254,15 @@ def _report(tally: Tally, wanted: Wanted) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if tally.left:
         raise DependencyError(
-            f"{tally.left} letters stay pending: the FHIR or the DICOM server did not let them through within "
+            f"{_stay(tally.left)}: the FHIR or the DICOM server did not let them through within "
             f"{wanted.wait_s:.0f} s. Replay again once it does"
         )
     if tally.rejected or tally.blocked:
         raise InputError(
-            f"{tally.rejected + tally.blocked} letters stay pending: `dlq list` has the reason of each. Blocked are "
+            f"{_stay(tally.rejected + tally.blocked)}: `dlq list` has the reason of each. Blocked are "
             "those whose instance has a later event that these settings reject, and letters of another topic"
         )
+
+
+def _stay(number: int) -> str:
+    return f"{counted(number, 'letter')} {'stays' if number == 1 else 'stay'} pending"

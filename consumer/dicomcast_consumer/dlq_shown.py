@@ -6,7 +6,7 @@ from dicomcast_schemas import ContractError, decode
 from dicomcast_schemas.topic import text_headers
 
 from .command_settings import LetterSettings
-from .dlq import as_document, event_document, read_letter
+from .dlq import DeadLetter, as_document, event_document, read_letter
 from .dlq_done import KeptLetter
 from .dlq_forms import shown_headers
 from .record import Record
@@ -26,13 +26,14 @@ def letter_document(
 
     letter, schema_by_id = read_letter(record), settings.schema_by_id()
     profiles = {name: section.profile(name) for name, section in settings.sources.items()}
+    state, replay = _state(letter, kept)
     document: dict[str, object] = {
         "letter": as_document(letter),
-        "state": _state(kept, letter.position),
+        "state": state,
         "headers": shown_headers(record.headers),
         "event": None,
         "mapping_now": verdict(record, profiles=profiles, options=settings.mapping, schema_by_id=schema_by_id),
-        "replay": f"dicomcast-consumer dlq replay {letter.position}",
+        "replay": replay,
     }
     if metadata:
         document["key"] = letter.study_instance_uid
@@ -48,8 +49,21 @@ def letter_document(
     return document
 
 
-def _state(kept: Iterable[KeptLetter], position: str) -> str:
-    for each in kept:
-        if each.letter.position == position:
-            return "pending" if each.mark is None else f"{each.mark.outcome} at {each.mark.done_at}"
-    return "overtaken: the event was rejected again, and a newer letter stands for it (dlq list --source)"
+def _state(letter: DeadLetter, kept: Iterable[KeptLetter]) -> tuple[str, str | None]:
+    """How it stands with the letter, and the command that replays its event; None when nothing waits for one."""
+    newest = next((each for each in kept if _stands_for(each.letter, letter)), None)
+    if newest is None:  # it came after they were read
+        return "pending", _replay(letter)
+    state = "pending" if newest.mark is None else f"{newest.mark.outcome} at {newest.mark.done_at}"
+    if newest.letter.position != letter.position:
+        state = f"overtaken by {newest.letter.position}, as the event was rejected again: that letter is {state}"
+    return state, _replay(newest.letter) if newest.pending else None
+
+
+def _stands_for(newest: DeadLetter, letter: DeadLetter) -> bool:
+    later = newest.id is not None and newest.id == letter.id and newest.offset > letter.offset
+    return later or newest.position == letter.position
+
+
+def _replay(letter: DeadLetter) -> str:
+    return f"dicomcast-consumer dlq replay {letter.position}"

@@ -159,7 +159,7 @@ def test_fhir_away_is_69_and_the_letters_stay(line: Line, fhir: RunningFhirServe
     consumed(line, without_patient(1, 1))
     fhir.faults.answer(503, times=None, when=lambda seen: seen.path.endswith("_search"))
     assert replay(line, "--all", "--wait", "2", code=69, **PLACEHOLDER) == {"left": 1}
-    assert "stay pending" in command(line, "dlq", "replay", "--all", "--wait", "2", code=69, **PLACEHOLDER)
+    assert "1 letter stays pending" in command(line, "dlq", "replay", "--all", "--wait", "2", code=69, **PLACEHOLDER)
     assert len(letters(line)) == 1
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from dicomcast_consumer.command_settings import LetterSettings
 from dicomcast_consumer.dead_letter import letter_headers
-from dicomcast_consumer.dlq import Filters, as_document, event_document, parse_position, read_letter
+from dicomcast_consumer.dlq import DeadLetter, Filters, as_document, event_document, parse_position, read_letter
+from dicomcast_consumer.dlq_done import KeptLetter, Outcome, kept_letters, mark_key, mark_value, read_marks
 from dicomcast_consumer.dlq_shown import letter_document
 from dicomcast_consumer.dlq_verdict import verdict
 from dicomcast_consumer.errors import RejectedError
@@ -20,6 +21,13 @@ from tests.fakes.events import FEED, create, delete, record
 
 FAILED_AT = datetime(2026, 5, 1, 6, tzinfo=UTC)
 PROFILE = SourceProfile(feed=FEED, dicomweb_url="https://pacs.example/dicomweb")
+
+
+def mark(newest: DeadLetter, outcome: Outcome) -> Record:
+    """That the letter is done, as it stands on the topic."""
+    assert newest.id is not None
+    key, value = mark_key(newest.id), mark_value(newest, outcome, FAILED_AT)
+    return replace(record(create(1, "1.2", "1.2.3"), offset=0), key=key, value=value)
 
 
 def letter(event: DicomChangeEvent, *, code: str = "map.patient_id_missing", status: int | None = None) -> Record:
@@ -58,10 +66,35 @@ def test_a_record_that_is_no_letter_of_ours_is_shown_all_the_same() -> None:
     assert (found.study, found.sequence, found.code, found.attempts, found.failed_at) == (None, None, "", 0, None)
 
 
-def shown(record: Record, *, metadata: bool = False) -> dict[str, object]:
+def shown(record: Record, *letters: KeptLetter, metadata: bool = False) -> dict[str, object]:
     """As `dlq show --json` shows it."""
     settings = LetterSettings.model_validate({"kafka": {"bootstrap.servers": "127.0.0.1:9"}})
-    return json.loads(json.dumps(letter_document(settings, [], record, metadata=metadata)))  # type: ignore[no-any-return]
+    document = letter_document(settings, letters, record, metadata=metadata)
+    return json.loads(json.dumps(document))  # type: ignore[no-any-return]
+
+
+def kept(*records: Record, done: Outcome | None = None) -> list[KeptLetter]:
+    """What is known of the letters of one event, the newest of which may be done."""
+    letters = [read_letter(each) for each in records]
+    return kept_letters(letters, read_marks([mark(letters[-1], done)] if done else []))
+
+
+def test_the_command_that_replays_is_shown_only_where_it_would_be_taken() -> None:
+    first = letter(create(9, "1.2", "1.2.3"))
+    second = replace(first, offset=8)
+    replay = "dicomcast-consumer dlq replay"
+    document = shown(first, *kept(first))
+    assert (document["state"], document["replay"]) == ("pending", f"{replay} 2:7")
+    document = shown(first, *kept(first, done=Outcome.APPLIED))
+    assert (document["state"], document["replay"]) == ("applied at 2026-05-01T06:00:00.000000Z", None)
+    document = shown(first, *kept(first, second))
+    assert str(document["state"]).startswith("overtaken by 2:8")
+    assert document["replay"] == f"{replay} 2:8"
+    document = shown(first, *kept(first, second, done=Outcome.GONE))
+    assert str(document["state"]).startswith("overtaken by 2:8")
+    assert document["replay"] is None
+    document = shown(second, *kept(first))
+    assert (document["state"], document["replay"]) == ("pending", f"{replay} 2:8"), "it came after the others were read"
 
 
 def test_what_others_wrote_is_shown_only_where_it_has_the_form_of_ours() -> None:

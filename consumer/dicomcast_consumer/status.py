@@ -21,7 +21,7 @@ class PartitionStatus:
     """Record timestamp of the first record at or after `committed`; None when there is none."""
     member: str | None
     dead_letters: int | None
-    """None where the dead-letter topic has no such partition."""
+    """Letters on the topic, done or not; None where it has no such partition."""
 
     @property
     def lag(self) -> int:

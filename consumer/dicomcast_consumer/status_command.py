@@ -14,7 +14,7 @@ from .table import print_table
 
 __all__ = ["status"]
 
-_COLUMNS = (">partition", ">committed", ">end", ">lag", ">oldest", "member", ">dead letters")
+_COLUMNS = (">partition", ">committed", ">end", ">lag", ">oldest", "member", ">letters written")
 
 
 def status(
@@ -25,8 +25,8 @@ def status(
 
     `committed`: everything before this offset is in FHIR or an acknowledged dead letter (- the group has no offset).
     `lag`: offsets from there to the end of the log. `oldest`: how long the first record from there on has waited, by
-    its record timestamp. `dead letters`: offsets in the group's dead-letter topic, by the ends of its log; with
-    compaction or transactions of other tools on that topic, `dlq list` counts more exactly.
+    its record timestamp. `letters written`: what the group's dead-letter topic holds, by the ends of its log. A letter
+    stays there when it is done, and an event that is rejected again has one more: `dlq list` says what is pending.
     """
     settings = load_settings(GroupSettings, config=config)
     found = StatusReader(settings.kafka, topic=settings.topic.name, group=settings.consumer.group).read()
@@ -54,7 +54,8 @@ def _members(found: GroupStatus) -> str:
 def _letters(found: GroupStatus) -> str:
     if found.dead_letters is None:
         return f"no dead-letter topic {found.dead_letter_topic}"
-    return f"dead letters: {found.dead_letters}"
+    pending = " (`dlq list` says which are pending)" if found.dead_letters else ""
+    return f"dead letters written: {found.dead_letters}{pending}"
 
 
 def _row(each: PartitionStatus, now: datetime) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from datetime import UTC, datetime
 
+import pytest
+from dicomcast_consumer import status_command
 from dicomcast_consumer.group_admin import LogEnds, Member
 from dicomcast_consumer.status import GroupStatus, as_document, group_status
+from dicomcast_consumer.status_read import StatusReader
 
 NOW = datetime(2026, 5, 1, 6, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -43,6 +46,18 @@ def test_dead_letters() -> None:
     found = status(letters={0: LogEnds(begin=2, end=5), 1: LogEnds(begin=0, end=0)})
     assert [each.dead_letters for each in found.partitions] == [3, 0, None]
     assert found.dead_letters == 3
+
+
+def test_letters_are_said_to_be_written_for_those_that_are_done_count_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = status(letters={0: LogEnds(begin=2, end=5)})
+    monkeypatch.setattr(StatusReader, "read", lambda _: found)
+    monkeypatch.setenv("DICOMCAST_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9")
+    status_command.status()
+    head, columns, *_ = capsys.readouterr().out.splitlines()
+    assert head.endswith("dead letters written: 3 (`dlq list` says which are pending)")
+    assert columns.endswith("letters written")
 
 
 def test_document() -> None:

@@ -16,7 +16,10 @@ from functools import lru_cache
 from .identity import AS_OF_URL, Resource
 from .values import Mark
 
-__all__ = ["Marks", "differs", "without_marks"]
+__all__ = ["SERIES_ELEMENTS", "Marks", "differs", "without_marks"]
+
+SERIES_ELEMENTS = ("number", "modality", "description", "bodySite", "laterality", "started", "performer")
+"""The elements of a series that carry a mark; their names are all that a series can have here."""
 
 
 class Marks:
@@ -72,9 +75,10 @@ class Marks:
 
     def drop_series(self, uid: str) -> None:
         """Forget the marks of the series."""
-        whole, prefix = f"series/{uid}", f"series/{uid}/"
-        for name in [name for name in self._marks if name == whole or name.startswith(prefix)]:
-            del self._marks[name]
+        whole = f"series/{uid}"
+        self._marks.pop(whole, None)
+        for element in SERIES_ELEMENTS:
+            self._marks.pop(f"{whole}/{element}", None)
 
     def keep_series(self, uids: Collection[str]) -> None:
         """Forget the marks of all other series."""

@@ -7,7 +7,7 @@ from typing import Any
 from .as_of import is_vaguer_coding, offer
 from .fragments import Coding, sop_class_coding
 from .identity import DATA_ABSENT_REASON, URI_SYSTEM, Resource, is_reference_to, urn_oid
-from .marks import Marks
+from .marks import SERIES_ELEMENTS, Marks
 from .order import INSTANCE_ORDER, SERIES_ORDER, arranged
 from .started import offer_started
 from .terminology import DCM, LATERALITY, LATERALITY_DISPLAY, SCT
@@ -18,7 +18,6 @@ from .values import InstanceChange, InstanceValues, Mark, SeriesValues
 __all__ = ["SeriesList"]
 
 _ABSENT_MODALITY = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
-SHARED_ELEMENTS = ("number", "modality", "description", "bodySite", "laterality", "started", "performer")
 
 
 @dataclass(slots=True)
@@ -238,7 +237,7 @@ def _merge_said(series: _Series, marks: Marks) -> None:
 
 def _marked(series: _Series) -> list[str]:
     """The elements that it has and that carry a mark."""
-    return [element for element in SHARED_ELEMENTS if element in series.elements]
+    return [element for element in SERIES_ELEMENTS if element in series.elements]
 
 
 def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:

@@ -1,5 +1,6 @@
 """The as-of marks, and how queued changes fold."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,6 +111,25 @@ def test_an_element_that_somebody_took_out_comes_back_with_the_mark_of_what_fill
     scene.send(event(2, **OTHER, SeriesNumber=2))
     assert _mark_of(scene, "series/1.2.3.2/number") == 2
     assert _mark_of(scene, "series/1.2.3.2/modality") == 9
+
+
+class _NotWalked(dict[str, Mark]):
+    """Marks that may be looked up, not gone through."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("all marks of the study are gone through for one series")
+
+
+def test_the_marks_of_one_series_cost_the_same_however_many_series_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Marks({})
+    for name in ("series/1.2.3.2", "series/1.2.3.20/number", "series/1.2.3.2/number", "series/1.2.3.2/performer"):
+        marks.take(name, _mark(1))
+    monkeypatch.setattr(marks, "_marks", _NotWalked(marks._marks))
+    marks.spread_series("1.2.3.2", ["number", "modality"])
+    marks.gather_series("1.2.3.2", ["number", "modality"])
+    assert (marks.get("series/1.2.3.2"), marks.get("series/1.2.3.2/performer")) == (_mark(1), None)
+    marks.drop_series("1.2.3.2")
+    assert (marks.get("series/1.2.3.2"), marks.get("series/1.2.3.20/number")) == (None, _mark(1))
 
 
 def _mark_of(scene: Scene, name: str) -> int | None:

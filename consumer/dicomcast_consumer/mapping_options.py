@@ -59,8 +59,9 @@ class PatientOptions(_Section):
     )
     issuers: dict[str, AbsoluteUri] = Field(
         default={},
-        description="With use_issuer: the URI of each local IssuerOfPatientID. An issuer that is not listed and is no "
-        "URI itself becomes Identifier.assigner.display, without a system.",
+        description="With use_issuer: the URI of each IssuerOfPatientID, or UniversalEntityID of its qualifiers, that "
+        "is no URI, OID or UUID itself. The events of an issuer that is named and not listed are dead letters "
+        "(map.patient_issuer_unknown).",
     )
     identifier_type: Literal["none", "MR", "PI"] = Field(
         default="none",

@@ -54,11 +54,10 @@ class Concept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientIdentifier:
-    """PatientID with the system it is unique in; `assigner` names an issuer that has no URI."""
+    """PatientID with the system it is unique in."""
 
     value: str
     system: str | None = None
-    assigner: str | None = None
     placeholder: bool = False
     """True when there was no PatientID and the study identifies the Patient."""
     use: str | None = None
@@ -77,8 +76,7 @@ class PatientIdentifier:
     def json(self) -> Resource:
         """The element."""
         kind = {"coding": [{"system": V2_0203, "code": self.type_code}]} if self.type_code else None
-        assigner = {"display": self.assigner} if self.assigner else None
-        return _filled(use=self.use, type=kind, system=self.system, value=self.value, assigner=assigner)
+        return _filled(use=self.use, type=kind, system=self.system, value=self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

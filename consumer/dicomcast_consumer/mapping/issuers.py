@@ -11,14 +11,15 @@ __all__ = ["Issuer", "read_issuer", "universal_system"]
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_QUALIFIERS = "IssuerOfPatientIDQualifiersSequence"
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Either a system, or only a name."""
+    """Whoever issued an identifier."""
 
     system: str | None
-    assigner: str | None
+    """None: the data set names somebody, and nothing says which URI stands for them."""
 
 
 def universal_system(qualifiers: DataSet, attribute: str) -> str | None:
@@ -38,13 +39,21 @@ def universal_system(qualifiers: DataSet, attribute: str) -> str | None:
 
 def read_issuer(data_set: DataSet, local: Mapping[str, str]) -> Issuer | None:
     """The issuer of a PatientID, or None when the data set names none. A bare word never becomes a system."""
-    qualifiers = data_set.item("00100024")
-    system = universal_system(qualifiers, "IssuerOfPatientIDQualifiersSequence") if qualifiers else None
     name = data_set.text("00100021", "IssuerOfPatientID")
-    if system is None and name is not None:
-        system = local.get(name) or (name if _URI.fullmatch(name) else None)
-        if system is None and is_uid(name) and "." in name:
-            system = urn_oid(name)
-    if system is None and name is None:
+    qualifiers = data_set.item("00100024")
+    universal = None
+    if qualifiers:
+        system = universal_system(qualifiers, _QUALIFIERS)
+        if system:
+            return Issuer(system)
+        universal = qualifiers.text("00400032", _QUALIFIERS)
+    if name is None and universal is None:
         return None
-    return Issuer(system, None if system else name)
+    return Issuer(local.get(name or "") or local.get(universal or "") or _own_system(name or ""))
+
+
+def _own_system(name: str) -> str | None:
+    """The URI that the name is: as it stands, or as an OID."""
+    if _URI.fullmatch(name):
+        return name
+    return urn_oid(name) if is_uid(name) and "." in name else None

@@ -15,6 +15,10 @@ from .values import PatientValues
 __all__ = ["read_patient", "read_patient_identifier"]
 
 _GENDERS = {"M": "male", "F": "female", "O": "other", "U": "unknown"}
+_ISSUER_UNKNOWN = (
+    "nothing says which URI stands for the issuer of the PatientID, IssuerOfPatientID (0010,0021) or its qualifiers "
+    "(0010,0024): list it in mapping.patient.issuers (DICOMCAST_MAPPING__PATIENT__ISSUERS__<NAME>)"
+)
 _EARLIEST_BIRTH = "1850"
 _UNKNOWN_DATES = ("00010101", "0001-01-01", "0001.01.01")
 
@@ -24,7 +28,7 @@ def read_patient(
 ) -> PatientValues:
     """What the data set says of the patient; nobody is born after `today`.
 
-    Raises RejectedError without a PatientID if none may be made up.
+    Raises RejectedError without a PatientID if none may be made up, and where its issuer is unknown.
     """
     return PatientValues(
         identifier=read_patient_identifier(data_set, study_instance_uid, profile, options),
@@ -45,15 +49,20 @@ def read_patient_identifier(
             return PatientIdentifier(system=DICOM_UID_SYSTEM, value=urn_oid(study_instance_uid), placeholder=True)
         raise RejectedError("map", "map.patient_id_missing", "the data set has no PatientID (0010,0020)")
     kind = None if options.patient.identifier_type == "none" else options.patient.identifier_type
-    use = "usual" if kind else None
-    if options.patient.use_issuer:
-        issuer = read_issuer(data_set, options.patient.issuers)
-        if issuer is not None:
-            return PatientIdentifier(
-                value=value, system=issuer.system, assigner=issuer.assigner, use=use, type_code=kind
-            )
-    system = profile.patient_system or options.patient.system
-    return PatientIdentifier(value=value, system=system, use=use, type_code=kind)
+    system = _system(data_set, profile, options.patient)
+    return PatientIdentifier(value=value, system=system, use="usual" if kind else None, type_code=kind)
+
+
+def _system(data_set: DataSet, profile: SourceProfile, options: PatientOptions) -> str | None:
+    """The system of PatientID. An issuer that is named and not known is a rejection: with none, or with another's
+    system, the number would be that of somebody else.
+    """
+    issuer = read_issuer(data_set, options.issuers) if options.use_issuer else None
+    if issuer is None:
+        return profile.patient_system or options.system
+    if issuer.system is None:
+        raise RejectedError("map", "map.patient_issuer_unknown", _ISSUER_UNKNOWN)
+    return issuer.system
 
 
 def _other_identifiers(data_set: DataSet, options: PatientOptions) -> tuple[PatientIdentifier, ...]:

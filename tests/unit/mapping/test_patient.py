@@ -7,7 +7,7 @@ from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import MappingOptions, Resource, SourceProfile
 from dicomcast_consumer.mapping.fragments import PatientIdentifier
 
-from tests.unit.mapping.scene import URL, Scene, change, event
+from tests.unit.mapping.scene import URL, Scene, change, event, omissions
 
 DOE = {"PatientName": "Doe^Jane", "PatientSex": "F", "PatientBirthDate": "19700203"}
 
@@ -34,45 +34,94 @@ def test_search_values_are_escaped() -> None:
     assert _identifier({}, PatientID=r"a,b|c$d\e").token == r"|a\,b\|c\$d\\e"
 
 
+def _qualifiers(value: str, kind: str) -> dict[str, Any]:
+    return {"IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": value, "UniversalEntityIDType": kind}}
+
+
+ISSUERS = {
+    "patient": {
+        "system": "urn:oid:1",
+        "use_issuer": True,
+        "issuers": {"HOSP": "https://hosp.example/mrn", "hosp.example": "https://hosp.example/id"},
+    }
+}
+
+
 @pytest.mark.parametrize(
-    ("attributes", "system", "assigner"),
+    ("attributes", "system"),
     [
-        ({}, "urn:oid:1", None),
-        ({"IssuerOfPatientID": "HOSP"}, "https://hosp.example/mrn", None),
-        ({"IssuerOfPatientID": "ELSEWHERE"}, None, "ELSEWHERE"),
-        ({"IssuerOfPatientID": "https://other.example"}, "https://other.example", None),
-        ({"IssuerOfPatientID": "1.2.3.4"}, "urn:oid:1.2.3.4", None),
+        ({}, "urn:oid:1"),
+        ({"IssuerOfPatientID": "HOSP"}, "https://hosp.example/mrn"),
+        ({"IssuerOfPatientID": "https://other.example"}, "https://other.example"),
+        ({"IssuerOfPatientID": "1.2.3.4"}, "urn:oid:1.2.3.4"),
+        (_qualifiers("1.2.9", "ISO"), "urn:oid:1.2.9"),
+        (_qualifiers("urn:x:y", "URI"), "urn:x:y"),
         (
-            {"IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "1.2.9", "UniversalEntityIDType": "ISO"}},
-            "urn:oid:1.2.9",
-            None,
-        ),
-        (
-            {"IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "a.b.c", "UniversalEntityIDType": "DNS"}},
-            "urn:oid:1",
-            None,
-        ),
-        (
-            {"IssuerOfPatientIDQualifiersSequence": {"UniversalEntityID": "urn:x:y", "UniversalEntityIDType": "URI"}},
-            "urn:x:y",
-            None,
-        ),
-        (
-            {
-                "IssuerOfPatientIDQualifiersSequence": {
-                    "UniversalEntityID": "6F9619FF-8B86-D011-B42D-00C04FC964FF",
-                    "UniversalEntityIDType": "UUID",
-                }
-            },
+            _qualifiers("6F9619FF-8B86-D011-B42D-00C04FC964FF", "UUID"),
             "urn:uuid:6f9619ff-8b86-d011-b42d-00c04fc964ff",
-            None,
         ),
+        (_qualifiers("hosp.example", "DNS"), "https://hosp.example/id"),
+        ({"IssuerOfPatientID": "HOSP", **_qualifiers("elsewhere.example", "DNS")}, "https://hosp.example/mrn"),
+        ({"IssuerOfPatientID": "ELSEWHERE", **_qualifiers("1.2.9", "ISO")}, "urn:oid:1.2.9"),
+        ({"IssuerOfPatientIDQualifiersSequence": {"IdentifierTypeCode": "MR"}}, "urn:oid:1"),
     ],
 )
-def test_issuers(attributes: dict[str, Any], system: str | None, assigner: str | None) -> None:
-    options = {"patient": {"system": "urn:oid:1", "use_issuer": True, "issuers": {"HOSP": "https://hosp.example/mrn"}}}
-    found = _identifier(options, **attributes)
-    assert (found.system, found.assigner) == (system, assigner)
+def test_issuers(attributes: dict[str, Any], system: str) -> None:
+    assert _identifier(ISSUERS, **attributes).system == system
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"IssuerOfPatientID": "ELSEWHERE"},
+        {"IssuerOfPatientID": "hosp"},
+        _qualifiers("elsewhere.example", "DNS"),
+        _qualifiers("no uid", "ISO"),
+        {"IssuerOfPatientID": "ELSEWHERE", **_qualifiers("elsewhere.example", "DNS")},
+    ],
+)
+def test_the_number_of_an_issuer_that_is_not_known_is_nobodys(attributes: dict[str, Any]) -> None:
+    with pytest.raises(RejectedError) as rejection:
+        _identifier(ISSUERS, **attributes)
+    assert rejection.value.code == "map.patient_issuer_unknown"
+    assert "DICOMCAST_MAPPING__PATIENT__ISSUERS__" in str(rejection.value)
+    assert "elsewhere" not in str(rejection.value).lower()
+
+
+def test_another_number_whose_issuer_is_not_known_has_no_system_of_others() -> None:
+    options = {"patient": {"other_ids": True, "other_ids_system": "urn:oid:2"}}
+    item = {"PatientID": "Q", **_qualifiers("elsewhere.example", "DNS")}
+    found = change(options=MappingOptions.model_validate(options), OtherPatientIDsSequence=item)
+    assert found.patient is not None
+    assert found.patient.other_identifiers == ()
+    assert omissions(found) == {("OtherPatientIDsSequence", "issuer_unknown")}
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_one_number_of_two_issuers_is_never_one_patient(by_name: bool) -> None:
+    options = MappingOptions.model_validate({"patient": {"use_issuer": True}})
+    scene = Scene(options=options)
+    scene.send(event(1, study="1.2.4", PatientID="P1", **DOE))
+    before, codes = scene.content(), []
+    for sequence, who in ((2, "HOSP_A"), (3, "HOSP_B")):
+        issuer = {"IssuerOfPatientID": who} if by_name else _qualifiers(f"{who}.example", "DNS")
+        try:
+            scene.send(event(sequence, PatientName="Muster^Max", PatientSex="M", **issuer))
+        except RejectedError as error:
+            codes.append(error.code)
+    assert (codes, scene.content()) == (["map.patient_issuer_unknown"] * 2, before)
+
+
+def test_a_study_that_was_found_by_its_issuers_bare_number_is_moved_when_its_events_are_replayed() -> None:
+    """How it was before an issuer had to be listed: assigner.display, and no system."""
+    both = {"HOSP_A": "urn:oid:1.2.1", "HOSP_B": "urn:oid:1.2.2"}
+    scene = Scene(options=MappingOptions.model_validate({"patient": {"use_issuer": True, "issuers": both}}))
+    scene.send(event(1), event(2, instance="1.2.3.1.2"))
+    scene.put({**scene.patient, "identifier": [{"value": "P1", "assigner": {"display": "HOSP_A"}}]})
+    scene.send_each(event(1, IssuerOfPatientID="HOSP_B"), event(2, instance="1.2.3.1.2", IssuerOfPatientID="HOSP_B"))
+    moved = scene.patients[scene.imaging_study["subject"]["reference"].removeprefix("Patient/")]
+    assert moved["identifier"] == [{"system": "urn:oid:1.2.2", "value": "P1"}]
+    assert (scene.rejected, scene.report) == ([], ["patient_changed"])
 
 
 def test_issuers_are_not_looked_at_unless_asked_to() -> None:

@@ -43,7 +43,7 @@ EVERYTHING = MappingOptions.model_validate(
     }
 )
 
-UIDS = ("00080018", "0020000D", "0020000E")
+DECISIVE = ("00080018", "0020000D", "0020000E", "00100021", "00100024")
 
 texts = st.one_of(
     st.text(max_size=20),
@@ -89,7 +89,7 @@ def test_any_data_set_becomes_valid_resources_or_a_rejection(
 ) -> None:
     if complete:
         metadata = {
-            **{tag: element for tag, element in metadata.items() if tag not in UIDS},  # others are a rejection
+            **{tag: element for tag, element in metadata.items() if tag not in DECISIVE},  # others are a rejection
             "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.88.11"]},
             "00100020": {"vr": "LO", "Value": ["P1"]},
         }

@@ -122,7 +122,7 @@ class StudyApplier:
 
     async def __call__(self, group: Group) -> Counter[str]:
         """See group.ApplyGroup."""
-        read = [await self._read_events(run) for run in group.runs]
+        read = [await self._read_events(group, run) for run in group.runs]
         group.at_source = False
         works = [work for events in read if (work := self._work(events)) is not None]
         async with self._on_the_way:
@@ -134,7 +134,7 @@ class StudyApplier:
 
     # --- 1. events ---
 
-    async def _read_events(self, run: Run) -> _Events:
+    async def _read_events(self, group: Group, run: Run) -> _Events:
         changes: list[tuple[Record, InstanceChange]] = []
         rejected: list[tuple[Record, RejectedError]] = []
         fates: Counter[str] = Counter()
@@ -146,6 +146,8 @@ class StudyApplier:
             except RejectedError as error:
                 rejected.append((record, error))
                 continue
+            if change is None or change.kind is Kind.SKIP:
+                group.without_effect.add(record.offset)
             if change is None:
                 fates["ignored_partition"] += 1
                 self._metrics.note_passed_over("ignored_partition")

@@ -32,6 +32,7 @@ class LaterEvents:
             instance: [] for letter in self._letters.values() if (instance := _instance(letter)) is not None
         }
         self._confirmed: set[LetterId] = set()
+        self._without_effect: set[LetterId] = set()
 
     def note(self, record: Record) -> None:
         """Takes a record of the topic of changes. The same one twice counts once."""
@@ -49,8 +50,13 @@ class LaterEvents:
         it, and the topic was not made anew."""
         return letter.id in self._confirmed
 
+    def pass_over(self, partition: int, offset: int) -> None:
+        """The event there has no effect, so it supersedes nothing: `newest` looks behind it."""
+        self._without_effect.add(LetterId(self._topic, partition, offset))
+
     def newest(self, letter: DeadLetter, pending: Container[LetterId]) -> int | None:
-        """Offset of the newest event of the letter's instance after the letter that is not itself a pending letter.
+        """Offset of the newest event of the letter's instance after the letter that is neither itself a pending letter
+        nor known to be without effect.
 
         Where the letter's own event is gone from the topic, offsets do not compare: later is then what has a higher
         sequence of the feed.
@@ -60,7 +66,8 @@ class LaterEvents:
             return None
         for offset, sequence in reversed(self._events.get(instance, [])):
             later = offset > id.offset if id in self._confirmed else sequence > (letter.sequence or 0)
-            if later and LetterId(self._topic, id.partition, offset) not in pending:
+            there = LetterId(self._topic, id.partition, offset)
+            if later and there not in pending and there not in self._without_effect:
                 return offset
         return None
 

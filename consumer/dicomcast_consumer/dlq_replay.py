@@ -3,7 +3,7 @@
     1. look      read the topic on to its end: which later events do the letters' instances have?
     2. choose    per letter the newest of these; the letter itself where there is none
     3. apply     read FHIR → look → write, as `run` does, with the look in the place of the proof: when it finds a newer
-                 event, nothing is written and 2 chooses anew
+                 event, nothing is written and 2 chooses anew; likewise when a later event turns out without effect
     4. look      again, after the write; a newer event that has appeared is applied over it, until there is none
     5. settle    marks for what is done; what was rejected again goes back with one more attempt
 
@@ -12,8 +12,9 @@ later event is on the topic, so one of the two looks finds it, and that event is
 comes after 4 meets FHIR as 3 left it. Between the two stands If-Match, as everywhere. A later event is applied even
 when it was there from the begin: a replay that was killed between 3 and 4 is mended by the next one.
 
-A pending letter is no later event: it has changed nothing. A later event that this command's settings reject is not its
-business: the letter waits until the two agree.
+A pending letter is no later event: it has changed nothing. Nor is an event that the settings pass over (another data
+partition, an instance that is filtered out): its instance may be in FHIR by the letter alone. A later event that this
+command's settings reject is not its business: the letter waits until the two agree.
 """
 
 import asyncio
@@ -97,6 +98,8 @@ class _Chunk:
 
     partition: int
     letters: list[Chosen]
+    asked: set[LetterId] = field(default_factory=set)
+    """Those of which the DICOM server was asked."""
     over: dict[LetterId, Outcome] = field(default_factory=dict)
     applied: set[Place] = field(default_factory=set)
     failed: dict[Place, tuple[Record, RejectedError]] = field(default_factory=dict)
@@ -177,19 +180,28 @@ class LetterReplay:
     async def _replay(self, apply: ApplyGroup) -> None:
         chunk = self._chunk
         await self._log.look(chunk.partition)
-        for each in chunk.letters:
-            if self._later.newest(each.letter, self._pending) is None and not self._later.is_on_the_topic(each.letter):
-                outcome = await self._dicom.verdict(each.record)
-                if outcome is not None:
-                    chunk.over[each.id] = outcome
+        await self._ask_dicom()
         while todo := self._targets():
             records = [record or await self._log.record(*place) for place, record in todo]
             chunk.under_way = frozenset(place for place, _ in todo)
             with contextlib.suppress(_OvertakenError):
-                await apply(Group.of(records))
+                await apply(group := Group.of(records))
                 chunk.applied |= chunk.under_way - set(chunk.failed) - chunk.blocking
+                for offset in group.without_effect:
+                    self._later.pass_over(chunk.partition, offset)
             await self._log.look(chunk.partition)
+            await self._ask_dicom()
         await self._settle()
+
+    async def _ask_dicom(self) -> None:
+        """About letters of which nothing later is known, once each."""
+        for each in self._chunk.letters:
+            is_last = self._later.newest(each.letter, self._pending) is None
+            if is_last and not self._later.is_on_the_topic(each.letter) and each.id not in self._chunk.asked:
+                self._chunk.asked.add(each.id)
+                outcome = await self._dicom.verdict(each.record)
+                if outcome is not None:
+                    self._chunk.over[each.id] = outcome
 
     def _targets(self) -> list[tuple[Place, Record | None]]:
         """What is to be applied now: places on the topic of changes, a letter with its record."""

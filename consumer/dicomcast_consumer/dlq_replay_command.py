@@ -191,7 +191,7 @@ class _Command:
         def would_be(letter: DeadLetter, record: Record) -> str:
             newest = later.newest(letter, pending)
             if newest is not None:
-                return f"superseded by the event at offset {newest}"
+                return f"superseded by the event at offset {newest}, unless the settings pass that over"
             now = verdict(
                 record,
                 profiles=profiles,

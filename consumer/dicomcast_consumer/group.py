@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .errors import RevokedError
@@ -23,6 +23,8 @@ class Group:
     """The dead-letter topic refuses a letter: the partition waits, and the others must not wait with it."""
     at_source: bool = False
     """Its one study waits for metadata of the DICOM server, and the others must not wait with it."""
+    without_effect: set[int] = field(default_factory=set)
+    """Offsets of events that a rule passes over: of an ignored data partition, or not mapped."""
     _writing: int = 0
 
     @classmethod

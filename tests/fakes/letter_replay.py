@@ -113,7 +113,7 @@ async def replaying(
     options = options or MappingOptions()
     async with httpx.AsyncClient(base_url=base_url + "/") as fhir, httpx.AsyncClient(base_url=DICOMWEB + "/") as dicom:
         profile = SourceProfile(feed=FEED, dicomweb_url=DICOMWEB)
-        feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset())}
+        feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
         topic.later = LaterEvents("dicom.changes.v1", topic.pending)
         ids = {letter.id for letter in topic.pending if letter.id is not None}
         replay = LetterReplay(later=topic.later, log=topic, dicom=topic, results=topic, pending=ids)

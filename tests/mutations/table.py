@@ -373,4 +373,16 @@ MUTATIONS = (
         new="        pass\n",
         tests=["tests/unit/mapping/test_patient.py::test_one_number_of_two_issuers_is_never_one_patient[True]"],
     ),
+    Mutation(
+        name="a later event without effect supersedes a dead letter",
+        file=f"{_CONSUMER}/dlq_replay.py",
+        old="self._later.pass_over(chunk.partition, offset)",
+        new="pass",
+        tests=[
+            "tests/unit/consumer/test_dlq_replay.py::"
+            "test_a_later_event_that_has_no_effect_supersedes_nothing[another data partition]",
+            "tests/unit/consumer/test_dlq_replay.py::"
+            "test_a_later_event_that_has_no_effect_supersedes_nothing[filtered out]",
+        ],
+    ),
 )

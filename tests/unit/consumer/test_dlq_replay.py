@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
 from dicomcast_consumer.dlq_done import Outcome
 from dicomcast_consumer.dlq_replay import Tally
 from dicomcast_consumer.mapping import MappingOptions
+from dicomcast_consumer.mapping_options import FilterOptions
 from dicomcast_schemas import DicomChangeEvent
 from dicomcast_schemas.topic import DEFAULT_TOPIC
 
@@ -105,6 +107,35 @@ def test_a_later_event_of_the_instance_supersedes_the_letter(fhir: RunningFhirSe
     fhir.journal.clear()
     run(topic, fhir)
     assert (instances(fhir), outcomes(topic), fhir.journal.writes()) == (["1.1.2"], {0: "superseded"}, [])
+
+
+IN_ANOTHER_PARTITION = replace(create(2, "1.1", "1.1.1"), partition_name="ignored")
+FILTERED_OUT = update(2, "1.1", "1.1.1", patient_id="TEST-1")
+
+
+@pytest.mark.parametrize("later", [IN_ANOTHER_PARTITION, FILTERED_OUT], ids=["another data partition", "filtered out"])
+def test_a_later_event_that_has_no_effect_supersedes_nothing(fhir: RunningFhirServer, later: DicomChangeEvent) -> None:
+    """Bug put back: the letter is done as superseded, and its instance is in no FHIR server and no letter."""
+    topic = rejected(create(1, "1.1", "1.1.1"), later)
+    run(topic, fhir, options=MappingOptions(exclude=FilterOptions(patient_id="TEST-.*")))
+    assert (instances(fhir), outcomes(topic), topic.back) == (["1.1.1"], {0: "applied"}, [])
+
+
+def test_behind_an_event_without_effect_stands_the_one_that_supersedes(fhir: RunningFhirServer) -> None:
+    later = replace(IN_ANOTHER_PARTITION, sequence=3)
+    topic = rejected(create(1, "1.1", "1.1.1"), delete(2, "1.1", "1.1.1"), later)
+    run(topic, fhir)
+    assert (instances(fhir), outcomes(topic)) == ([], {0: "superseded"})
+
+
+def test_a_letter_older_than_the_topic_with_none_but_an_event_without_effect_is_what_the_dicom_server_says(
+    fhir: RunningFhirServer,
+) -> None:
+    topic = rejected(create(1, "1.1", "1.1.1"), IN_ANOTHER_PARTITION)
+    topic.expire(1)
+    topic.said_by_dicom = Outcome.GONE
+    run(topic, fhir)
+    assert (topic.asked, outcomes(topic), instances(fhir)) == (1, {0: "gone"}, [])
 
 
 def test_a_later_event_that_is_a_pending_letter_too_supersedes_nothing(fhir: RunningFhirServer) -> None:

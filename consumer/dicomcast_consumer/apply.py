@@ -9,13 +9,14 @@
     6. letters   every rejected event, acknowledged by the dead-letter topic
 
 2 to 5 are one attempt. Someone else's write (409, 412) starts the next one at once, an outage after a back-off; a
-rejected group is taken apart study by study, a rejected study half by half, until the one bad event stands alone.
+rejected group is taken apart study by study, a rejected study half by half, until the one bad event stands alone. While
+most studies are refused, a refused one is held: the others go first, then one at a time of those that are held.
 """
 
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from .deletion import delete_observations, delete_study
 from .errors import (
     ConflictError,
     ConsumerError,
+    HeldError,
     NoMetadataError,
     NotProvenError,
     RejectedError,
@@ -118,6 +120,7 @@ class StudyApplier:
         self._prove = prove
         self._options = options
         self._metrics = metrics
+        self._one_held = asyncio.Lock()
         self._locks = KeyedLocks()
 
     async def __call__(self, group: Group) -> Counter[str]:
@@ -125,8 +128,7 @@ class StudyApplier:
         read = [await self._read_events(group, run) for run in group.runs]
         group.at_source = False
         works = [work for events in read if (work := self._work(events)) is not None]
-        async with self._on_the_way:
-            rejections = await self._apply(group, works)
+        rejections = await self._apply(group, works)
         fates: Counter[str] = sum((events.fates for events in read), Counter())
         for events in read:
             await self._send_letters(group, events, rejections, fates)
@@ -142,7 +144,7 @@ class StudyApplier:
             if position % 20 == 19:
                 await asyncio.sleep(0)  # reading a long run must not keep the loop from its beat
             try:
-                change = await self._read_event(record)
+                change = await self._read_event(group, record)
             except RejectedError as error:
                 rejected.append((record, error))
                 continue
@@ -170,7 +172,7 @@ class StudyApplier:
             reason=omission.reason,
         )
 
-    async def _read_event(self, record: Record) -> InstanceChange | None:
+    async def _read_event(self, group: Group, record: Record) -> InstanceChange | None:
         begun_s, alone = time.monotonic(), 0
         for attempt in range(1_000_000):
             try:
@@ -190,7 +192,9 @@ class StudyApplier:
                 rejection = _defect(error)
                 if self._gate.blames_the_study(record.lane, rejection):
                     raise rejection from error
+                group.held = True
                 await asyncio.sleep(self._wait_s(attempt, None))
+                group.held = False
         raise AssertionError("unreachable")
 
     async def _wait(self, attempt: int, error: RetryableError) -> None:
@@ -208,37 +212,72 @@ class StudyApplier:
     # --- 2 to 5 ---
 
     async def _apply(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
-        if not works:
-            return []
+        """Together, else study by study with reads of its own; those that are held after all others."""
+        rejections: list[Rejection] = []
+        held: deque[tuple[StudyWork, HeldError]] = deque()
+        async with self._on_the_way:
+            if len(works) > 1:
+                try:
+                    return await self._attempts(group, works)
+                except (ConflictError, RejectedError, RetryableError, SystemicError):
+                    pass  # one of them at least
+            for work in works:
+                try:
+                    rejections += await self._apply_study(group, work)
+                except HeldError as error:
+                    held.append((work, error))
+        return rejections + await self._apply_held(group, held)
+
+    async def _apply_held(self, group: Group, held: deque[tuple[StudyWork, HeldError]]) -> list[Rejection]:
+        """In turns with those of all groups, one at a time, and after what was not refused yet (see Gate)."""
+        rejections: list[Rejection] = []
+        group.held, failures = bool(held), 0
+        while held:
+            if group.revoked:
+                raise RevokedError
+            work, error = held.popleft()
+            try:
+                async with self._one_held:
+                    rejections += await self._apply_study(group, work, error)
+                failures = 0
+            except HeldError as again:
+                held.append((work, again))
+                failures += 1
+                self._tell_of_waiting(group, failures, again)
+                await asyncio.sleep(self._wait_s(min(failures, 4), None))
+        group.held = False
+        return rejections
+
+    async def _apply_study(self, group: Group, work: StudyWork, held: HeldError | None = None) -> list[Rejection]:
+        """One that is rejected half by half, in order: a second half never goes before the first."""
         try:
-            return await self._attempts(group, works)
+            return await self._attempts(group, [work], held)
         except RejectedError:
-            if len(works) > 1 or len(works[0].changes) > 1:
-                return await self._apart(group, works)
+            if len(work.changes) > 1:
+                middle = len(work.changes) // 2
+                halves = (work.changes[:middle], work.changes[middle:])
+                parts = [replace(work, changes=half) for half in halves]
+                return [rejection for part in parts for rejection in await self._apply_study(group, part, held)]
         try:
             # Alone, it is tried once more before it counts as rejected: what it referred to may have been deleted
             # between read and write, which HAPI answers with 400 as well.
-            return await self._attempts(group, works)
+            return await self._attempts(group, [work], held)
         except RejectedError as error:
-            return [Rejection(works[0].changes[0], error)]
+            return [Rejection(work.changes[0], error)]
 
-    async def _apart(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
-        """Study by study, or of one study half by half in order, each with reads of its own."""
-        if len(works) > 1:
-            parts = list(works)
-        else:
-            (work,) = works
-            middle = len(work.changes) // 2
-            parts = [replace(work, changes=work.changes[:middle]), replace(work, changes=work.changes[middle:])]
-        return [rejection for part in parts for rejection in await self._apply(group, [part])]
+    async def _attempts(
+        self, group: Group, works: Sequence[StudyWork], held: HeldError | None = None
+    ) -> list[Rejection]:
+        """One attempt after another until FHIR has answered; several studies get one, a conflict or an outage ends it.
 
-    async def _attempts(self, group: Group, works: Sequence[StudyWork]) -> list[Rejection]:
-        lane = works[0].study_instance_uid.encode()
+        Raises RejectedError and HeldError, and what ends it.
+        """
+        lanes = [work.study_instance_uid.encode() for work in works]
         failures = conflicts = 0
         begun_s = time.monotonic()
         while not group.revoked:
             try:
-                async with self._gate.attempt(lane):
+                async with self._gate.attempt(lanes, held=held):
                     return await self._attempt(group, works)
             except (ConflictError, NotProvenError) as error:
                 conflicts += 1
@@ -246,10 +285,10 @@ class StudyApplier:
                 if isinstance(error, ConflictError):
                     self._metrics.note_conflict()
                     if len(works) > 1:
-                        return await self._apart(group, works)
+                        raise
                     if at_an_end:
                         self._tell_of_waiting(group, conflicts, error)
-                        self._give_up_when_alone(lane, begun_s, error)
+                        self._give_up_when_alone(lanes[0], begun_s, error)
                 if isinstance(error, NotProvenError) or at_an_end:
                     await asyncio.sleep(self._wait_s(min(conflicts, 4), None))
             except (RetryableError, SystemicError) as error:
@@ -257,8 +296,8 @@ class StudyApplier:
                 self._tell_of_waiting(group, failures, error)
                 await asyncio.sleep(self._wait_s(failures - 1, error if isinstance(error, RetryableError) else None))
                 if len(works) > 1:
-                    return await self._apart(group, works)
-                self._give_up_when_alone(lane, begun_s, error)
+                    raise
+                self._give_up_when_alone(lanes[0], begun_s, error)
         raise RevokedError
 
     def _tell_of_waiting(self, group: Group, attempts: int, error: Exception) -> None:

@@ -5,6 +5,7 @@
     │   ├── UnreachableError  likewise, and no study's misfortune: there was no connection
     │   └── NoMetadataError   likewise, and the DICOM server's doing: the study waits, others go on
     ├── SystemicError     everything waits: no content would be accepted (403, wrong URL); one request tries again
+    ├── HeldError         likewise, because most studies are refused; what was not refused is tried first
     ├── ConflictError     read again, without caches, and build anew: someone else wrote
     ├── NotProvenError    read again and prove again: no commit shows that the partition is still ours
     ├── RevokedError      forget it: the partition is another member's
@@ -13,9 +14,12 @@
 What ends the process is a StopError of `dicomcast_runtime.errors`. No text holds patient data.
 """
 
+from .rejection_guard import Verdicts
+
 __all__ = [
     "ConflictError",
     "ConsumerError",
+    "HeldError",
     "NoMetadataError",
     "NotProvenError",
     "RejectedError",
@@ -54,6 +58,14 @@ class NoMetadataError(RetryableError):
 
 class SystemicError(ConsumerError):
     """The FHIR server refuses requests of this kind, whatever they hold: a person must change something there."""
+
+
+class HeldError(ConsumerError):
+    """The study was refused while most are: that says nothing of it, so it waits. `since`: what was decided by then."""
+
+    def __init__(self, detail: str, *, since: Verdicts) -> None:
+        super().__init__(detail)
+        self.since = since
 
 
 class ConflictError(ConsumerError):

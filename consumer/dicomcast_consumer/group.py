@@ -23,6 +23,8 @@ class Group:
     """The dead-letter topic refuses a letter: the partition waits, and the others must not wait with it."""
     at_source: bool = False
     """Its one study waits for metadata of the DICOM server, and the others must not wait with it."""
+    held: bool = False
+    """What is left of it was refused while most studies are, and what was not refused must not wait for it."""
     without_effect: set[int] = field(default_factory=set)
     """Offsets of events that a rule passes over: of an ignored data partition, or not mapped."""
     _writing: int = 0

@@ -288,14 +288,15 @@ class Worker:
     def _at_work(self) -> int:
         """Groups that count against max_in_flight: in strict order also one that waits for the DICOM server."""
         in_order = self._limits.max_in_flight == 1
-        return sum(not group.stuck and (in_order or not group.at_source) for group in self._groups.values())
+        at_work = (group for group in self._groups.values() if not group.stuck and not group.held)
+        return sum((in_order or not group.at_source) for group in at_work)
 
     def _pick(self) -> tuple[Run, ...]:
-        limits, stuck = self._limits, {group.partition for group in self._groups.values() if group.stuck}
+        limits, groups = self._limits, self._groups.values()
         bounds = {"max_records": limits.max_records, "max_bytes": limits.max_bytes}
         if limits.max_in_flight == 1:
-            return self._owned.pick_in_order(**bounds, but=stuck)
-        return self._owned.pick(max_runs=limits.max_runs, **bounds, but=stuck)
+            return self._owned.pick_in_order(**bounds, but={g.partition for g in groups if g.stuck or g.held})
+        return self._owned.pick(max_runs=limits.max_runs, **bounds, but={g.partition for g in groups if g.stuck})
 
     # --- 3. throttle ---
 

@@ -13,6 +13,7 @@ _DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
 _SOURCE = "tests/unit/consumer/test_metadata_source.py"
 _PAGE = "tests/unit/web"
+_REFUSED = "tests/unit/consumer/test_refused_studies.py"
 _CONSUMER = "consumer/dicomcast_consumer"
 
 MUTATIONS = (
@@ -384,5 +385,40 @@ MUTATIONS = (
             "tests/unit/consumer/test_dlq_replay.py::"
             "test_a_later_event_that_has_no_effect_supersedes_nothing[filtered out]",
         ],
+    ),
+    Mutation(
+        name="the guard: of a bundle that was accepted one study counts",
+        file=f"{_CONSUMER}/gate.py",
+        old="for lane in lanes:",
+        new="for lane in lanes[:1]:",
+        tests=["tests/unit/consumer/test_gate.py::test_each_study_of_a_bundle_that_was_accepted_counts"],
+    ),
+    Mutation(
+        name="the guard: what was refused already is tried before what was not",
+        file=f"{_CONSUMER}/gate.py",
+        old="None if self._waiting else",
+        new="",
+        tests=["tests/unit/consumer/test_gate.py::test_who_was_refused_lets_the_others_go_first"],
+    ),
+    Mutation(
+        name="the guard: a held study is waited for before the others of its group are tried",
+        file=f"{_CONSUMER}/apply.py",
+        old="held.append((work, error))",
+        new="rejections += await self._apply_held(group, deque([(work, error)]))",
+        tests=[f"{_REFUSED}::test_what_is_refused_holds_nothing_up_that_is_accepted[two in front of each bundle]"],
+    ),
+    Mutation(
+        name="the guard: a held study keeps its place among those in flight",
+        file=f"{_CONSUMER}/worker.py",
+        old="if not group.stuck and not group.held",
+        new="if not group.stuck",
+        tests=[f"{_REFUSED}::test_what_is_refused_holds_nothing_up_that_is_accepted[all before the good ones]"],
+    ),
+    Mutation(
+        name="the guard: a server that refuses every study flushes the topic into dead letters",
+        file=f"{_CONSUMER}/rejection_guard.py",
+        old="return accepted * self._least > refused",
+        new="return True",
+        tests=[f"{_REFUSED}::test_a_server_that_refuses_every_bundle_fills_no_dead_letter_topic"],
     ),
 )

@@ -31,6 +31,22 @@ def test_most_of_the_recent_studies_refused_is_suspicious_until_one_goes_through
     assert not guard.suspicious
 
 
+def test_a_held_study_is_to_blame_once_enough_others_went_through_after_it() -> None:
+    guard = RejectionGuard(studies=20, least=5)
+    for lane in lanes(1, 2, 3, 4, 5):
+        guard.refused(lane)
+    since = guard.verdicts
+    for lane in lanes(6, 7, 8, 9, 10):
+        guard.refused(lane)
+        guard.refused(lane)
+    assert not guard.blames(since)
+    guard.accepted(b"11")
+    guard.accepted(b"11")
+    assert not guard.blames(since)  # five were refused with it
+    guard.accepted(b"12")
+    assert guard.blames(since)
+
+
 def test_refused_studies_among_many_good_ones_are_not() -> None:
     guard = RejectionGuard(studies=20, least=5)
     for n in range(100):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from dicomcast_runtime.kafka_clients import Producer
-from dicomcast_schemas.topic import DeadLetterHeader, rfc3339, text_headers
+from dicomcast_schemas.topic import DeadLetterHeader, rfc3339
 
 from .errors import RejectedError
 from .record import Record
@@ -29,22 +29,23 @@ class Letter:
 
 
 def letter_headers(
-    record: Record, error: RejectedError, *, group: str, failed_at: datetime
+    record: Record, error: RejectedError, *, group: str, failed_at: datetime, attempts: int = 1
 ) -> tuple[tuple[str, bytes | None], ...]:
-    """The record's own headers, then ours. A replayed letter's earlier `dlq.` headers are replaced, its source kept."""
-    before = text_headers(list(record.headers))
+    """The record's own headers, then ours in the place of any `dlq.` headers: the topic of changes is open to others,
+    and what they say there is not believed. `record` stands at its place on that topic, also a replayed letter's.
+    """
     h = DeadLetterHeader
     ours: dict[str, str] = {
         h.REASON: error.reason,
         h.ERROR_CODE: error.code,
         h.ERROR_MESSAGE: error.detail[:_MAX_TEXT],
-        h.ATTEMPTS: str(int(before.get(h.ATTEMPTS, "0")) + 1),
+        h.ATTEMPTS: str(attempts),
         h.FAILED_AT: rfc3339(failed_at),
-        h.SOURCE_TOPIC: before.get(h.SOURCE_TOPIC, record.topic),
-        h.SOURCE_PARTITION: before.get(h.SOURCE_PARTITION, str(record.partition)),
-        h.SOURCE_OFFSET: before.get(h.SOURCE_OFFSET, str(record.offset)),
+        h.SOURCE_TOPIC: record.topic,
+        h.SOURCE_PARTITION: str(record.partition),
+        h.SOURCE_OFFSET: str(record.offset),
         h.SOURCE_GROUP: group,
-        h.RECORD_TIMESTAMP: before.get(h.RECORD_TIMESTAMP, str(record.timestamp_ms)),
+        h.RECORD_TIMESTAMP: str(record.timestamp_ms),
     }
     if error.http_status is not None:
         ours[h.HTTP_STATUS] = str(error.http_status)

@@ -14,7 +14,7 @@ from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action, ContractError, SchemaById, decode
 
 from .dead_letter import letter_headers
-from .dlq import DeadLetter
+from .dlq import DeadLetter, read_letter
 from .dlq_done import Outcome, mark_key, mark_value
 from .dlq_later import LaterEvents
 from .errors import RejectedError
@@ -150,7 +150,8 @@ class ResultProducer:
 
         try:
             for record, rejection in back:
-                headers = letter_headers(record, rejection, group=self._group, failed_at=self._now())
+                attempts = read_letter(record).attempts + 1
+                headers = letter_headers(record, rejection, group=self._group, failed_at=self._now(), attempts=attempts)
                 self._producer.produce(
                     self._letters,
                     key=record.key,

@@ -421,4 +421,11 @@ MUTATIONS = (
         new="return True",
         tests=[f"{_REFUSED}::test_a_server_that_refuses_every_bundle_fills_no_dead_letter_topic"],
     ),
+    Mutation(
+        name="a dead letter believes what others wrote into the headers of its record",
+        file=f"{_CONSUMER}/dead_letter.py",
+        old="h.ATTEMPTS: str(attempts),",
+        new='h.ATTEMPTS: str(int(dict(record.headers).get(h.ATTEMPTS) or b"0") + 1),',
+        tests=[f"{_MEMBER}::test_a_letters_headers_that_others_wrote_are_not_believed"],
+    ),
 )

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from dicomcast_consumer.dlq import LetterId, read_letter
 from dicomcast_consumer.worker import Limits
 from dicomcast_runtime.errors import BrokenContractError
 from dicomcast_schemas.topic import DeadLetterHeader, text_headers
@@ -112,6 +113,23 @@ def test_a_rejected_instance_is_an_acknowledged_letter_and_holds_nothing_up(fhir
             assert headers[0][DeadLetterHeader.SOURCE_OFFSET] == "1"
             assert headers[0]["ce_id"] == "main:2"
             assert member.source.letters[0].record.partition == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_letters_headers_that_others_wrote_are_not_believed(fhir: RunningFhirServer) -> None:
+    """Bug put back: one such record ended each member that read it, one after the other."""
+
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            bad = record(create(1, "1.1", "1.1.1", patient_id=None), offset=0)
+            foreign = dict.fromkeys(DeadLetterHeader.ALL, b"n/a")
+            member.source.produce([replace(bad, headers=(*bad.headers, *foreign.items()))])
+            await member.committed(1)
+            (letter,) = member.source.letters
+            found = read_letter(replace(letter.record, headers=letter.headers))
+            assert (found.attempts, found.id) == (1, LetterId(bad.topic, 0, 0))
+            assert b"n/a" not in dict(letter.headers).values()
 
     asyncio.run(scenario())
 

@@ -13,16 +13,26 @@ from .identity import Resource
 from .marks import Marks
 from .values import Mark
 
-__all__ = ["digest", "is_vaguer_code", "is_vaguer_coding", "is_vaguer_date", "merge_list", "offer", "offer_single"]
+__all__ = [
+    "canonical",
+    "digest",
+    "digest_of",
+    "is_vaguer_code",
+    "is_vaguer_coding",
+    "is_vaguer_date",
+    "offer",
+    "offer_single",
+]
 
 
 def digest(element: Resource) -> str:
     """A name for the content of an element: in the marks it says that the element is ours as it stands."""
-    return _digest(_sort_key(element))
+    return digest_of(canonical(element))
 
 
 @lru_cache(maxsize=1024)
-def _digest(content: bytes) -> str:
+def digest_of(content: bytes) -> str:
+    """The same, of the text by `canonical`."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -88,53 +98,6 @@ def offer_single(target: Resource, element: str, value: Resource | None, *, mark
     marks.take(f"{element}/{digest(value)}", mark)
 
 
-def merge_list(
-    target: Resource,
-    element: str,
-    entries: list[Resource],
-    *,
-    is_same: Callable[[Resource, Resource], bool],
-    replaces: bool,
-    mark: Mark,
-    marks: Marks,
-) -> None:
-    """Add entries to a list that others write to as well: theirs stay first and untouched, ours come sorted after.
-
-    An entry that is there already, by `is_same`, is not added. With `replaces` (an update, or a re-store) entries that
-    are not there yet take the place of ours; an event older than such a replacement adds nothing.
-    """
-    known = target.get(element) or []
-    if marks.get(element) is None and all(entry in known for entry in entries):
-        _confirm(element, entries, mark, marks)
-        return
-    fresh = [entry for entry in entries if not any(is_same(entry, other) for other in known)]
-    ours = {f"{element}/{digest(entry)}": entry for entry in known}
-    ours = {name: entry for name, entry in ours.items() if marks.get(name) is not None}
-    if ours and marks.is_older(mark, element):
-        return
-    if fresh and replaces and ours:
-        for name in [name for name in ours if not marks.is_older(mark, name)]:
-            known = [entry for entry in known if entry is not ours[name]]
-            del ours[name]
-            marks.drop(name)
-        fresh = [entry for entry in entries if not any(is_same(entry, other) for other in known)]
-        marks.take(element, mark)
-    for entry in entries:
-        name = f"{element}/{digest(entry)}"
-        if entry in fresh or name in ours:
-            marks.take(name, mark)
-    if fresh:
-        theirs = [entry for entry in known if all(entry is not other for other in ours.values())]
-        target[element] = theirs + sorted([*ours.values(), *fresh], key=_sort_key)
-
-
-def _confirm(element: str, entries: list[Resource], mark: Mark, marks: Marks) -> None:
-    """Entries that are there as they are: those that are ours are now of this mark."""
-    for entry in entries:
-        name = f"{element}/{digest(entry)}"
-        if marks.get(name) is not None:
-            marks.take(name, mark)
-
-
-def _sort_key(entry: Resource) -> bytes:
+def canonical(entry: Resource) -> bytes:
+    """The element as text, whatever the order of its members."""
     return exact_json.dumps(entry, option=orjson.OPT_SORT_KEYS)

@@ -4,22 +4,23 @@ Changes are applied one by one in the order of their marks, so that a run of 500
 others wrote stays: see `as_of` for who may overwrite what.
 """
 
+from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions, SourceProfile
-from .as_of import is_vaguer_date, merge_list, offer_single
-from .identity import ACCESSION_CODE, Resource, is_ours, is_reference_to, our_tag, same_source, study_identifier
+from .as_of import is_vaguer_date, offer_single
+from .identity import Resource, is_ours, is_reference_to, our_tag, same_source, study_identifier
 from .marks import Marks, differs
 from .notes import drop_repeated_notes, merge_description
 from .order import ordered
 from .profiles import set_regions, type_study_identifier
 from .series import SeriesList
 from .settlement import Settlement
+from .shared_lists import Identity, by_codes, by_number, by_order, by_person, merge_list
 from .started import offer_started
 from .study_id import merge_study_id
 from .terminology import ACQUISITION_MODALITIES, DCM
@@ -79,7 +80,8 @@ def merge_study(
             rejected += [(change, error) for change in invalid]
             settlement = msgspec.structs.replace(settlement, runs=kept)
     resource = None if outcome is Outcome.NOTHING else merge.result(outcome)
-    return StudyMerge(outcome=outcome, resource=resource, rejected=tuple(rejected), report=settlement.report)
+    report = (*settlement.report, *merge.report)
+    return StudyMerge(outcome=outcome, resource=resource, rejected=tuple(rejected), report=report)
 
 
 def _without_invalid(runs: tuple[InstanceRun, ...]) -> tuple[tuple[InstanceRun, ...], list[InstanceChange]]:
@@ -118,6 +120,9 @@ class _Said(NamedTuple):
 
 class _Merge:
     """One ImagingStudy on its way."""
+
+    report: tuple[str, ...] = ()
+    """What a person should look at."""
 
     def __init__(
         self, existing: Resource | None, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
@@ -175,16 +180,35 @@ class _Merge:
             offer_single(target, element, reference.json() if reference else None, mark=mark, marks=marks)
         if values.study_id:
             merge_study_id(target, values.study_id, mark, marks)
-        merge = partial(merge_list, target, replaces=replaces, mark=mark, marks=marks)
         if values.accession is not None:
-            merge("identifier", [values.accession.identifier()], is_same=_is_same_identifier)
-        if values.requests:
-            merge("basedOn", [number.request() for number in values.requests], is_same=_is_same_request)
-        if values.interpreters:
-            merge("interpreter", [reader.json() for reader in values.interpreters], is_same=_is_same_reference)
-        for element, concepts in (("procedureCode", values.procedure_codes), ("reasonCode", values.reason_codes)):
-            if concepts:
-                merge(element, [concept.json() for concept in concepts], is_same=_is_same_concept)
+            self._add("identifier", [values.accession.identifier()], by_number, mark, replaces=replaces)
+        for element, said, identify in (
+            ("basedOn", [number.request() for number in values.requests], by_order),
+            ("interpreter", [reader.json() for reader in values.interpreters], by_person),
+            ("procedureCode", [concept.json() for concept in values.procedure_codes], by_codes),
+            ("reasonCode", [concept.json() for concept in values.reason_codes], by_codes),
+        ):
+            if said:
+                self._add(element, said, identify, mark, replaces=replaces)
+
+    def _add(
+        self,
+        element: str,
+        entries: list[Resource],
+        identify: Callable[[Resource], Identity],
+        mark: Mark,
+        *,
+        replaces: bool,
+    ) -> None:
+        is_whole = merge_list(
+            self._resource, element, entries, identify=identify, replaces=replaces, mark=mark, marks=self._marks
+        )
+        if not is_whole:
+            self._say("too_many_items")
+
+    def _say(self, slug: str) -> None:
+        if slug not in self.report:
+            self.report = (*self.report, slug)
 
     def _refer(self, settlement: Settlement, subject: str | None, endpoint: str) -> None:
         target = self._resource
@@ -278,32 +302,3 @@ def _new(study_instance_uid: str, profile: SourceProfile) -> Resource:
         "identifier": [study_identifier(study_instance_uid)],
         "status": "available",
     }
-
-
-def _is_same_identifier(one: Resource, other: Resource) -> bool:
-    """The same accession number; one of ours without a system also where others know its system."""
-    if one.get("value") != other.get("value"):
-        return False
-    return one.get("system") == other.get("system") or (one.get("system") is None and _is_accession(other))
-
-
-def _is_accession(identifier: Resource) -> bool:
-    codings = (identifier.get("type") or {}).get("coding") or ()
-    return any(coding.get("code") == ACCESSION_CODE for coding in codings)
-
-
-def _is_same_request(one: Resource, other: Resource) -> bool:
-    return _is_same_identifier(one["identifier"], other.get("identifier") or {})
-
-
-def _is_same_reference(one: Resource, other: Resource) -> bool:
-    """The same identifier; without one the same name."""
-    keys = [(reference.get("identifier") or {}).get("value") for reference in (one, other)]
-    if not any(keys):
-        return one.get("display") == other.get("display")
-    return all(keys) and _is_same_identifier(one["identifier"], other["identifier"])
-
-
-def _is_same_concept(one: Resource, other: Resource) -> bool:
-    codes = [{(c.get("system"), c.get("code")) for c in concept.get("coding") or ()} for concept in (one, other)]
-    return bool(codes[0] & codes[1]) if codes[0] and codes[1] else one.get("text") == other.get("text")

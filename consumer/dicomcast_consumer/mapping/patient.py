@@ -8,13 +8,14 @@ import msgspec
 
 from ..errors import RejectedError
 from ..mapping_options import MappingOptions
-from .as_of import is_vaguer_code, is_vaguer_date, merge_list, offer
+from .as_of import is_vaguer_code, is_vaguer_date, offer
 from .dates import is_refinement
 from .fragments import PersonName
 from .human_names import family_names, has_name, is_named, merge_names
 from .identity import Resource, is_ours, our_tag
 from .marks import Marks, differs
 from .order import ordered
+from .shared_lists import by_number, merge_list
 from .validation import validate_new
 from .values import Mark, PatientValues
 
@@ -103,8 +104,7 @@ class _Merge:
             if self._rejects_mismatch:
                 detail = "birth date and family name of the Patient found both differ from those of the data set"
                 raise RejectedError("map", "map.patient_mismatch", detail)
-            if "patient_mismatch" not in self.report:
-                self.report.append("patient_mismatch")
+            self._say("patient_mismatch")
             return
         self._add_name(mark, values.name)
         self._add_single("gender", mark, values.gender)
@@ -114,8 +114,15 @@ class _Merge:
             self._add_identifiers(mark, entries)
 
     def _add_identifiers(self, mark: Mark, entries: list[Resource]) -> None:
-        target, marks = self.resource, self.marks
-        merge_list(target, "identifier", entries, is_same=_is_same, replaces=False, mark=mark, marks=marks)
+        is_whole = merge_list(
+            self.resource, "identifier", entries, identify=by_number, replaces=False, mark=mark, marks=self.marks
+        )
+        if not is_whole:
+            self._say("too_many_items")
+
+    def _say(self, slug: str) -> None:
+        if slug not in self.report:
+            self.report.append(slug)
 
     def _is_mismatch(self, mark: Mark, values: PatientValues) -> bool:
         """The safety net against two people with one number. A feed may correct what it wrote itself."""
@@ -143,10 +150,6 @@ class _Merge:
     def _add_single(self, element: str, mark: Mark, value: str | None) -> None:
         if self._overwrites or not self.resource.get(element):
             offer(self.resource, element, value, name=element, mark=mark, marks=self.marks, is_vaguer=_is_vaguer)
-
-
-def _is_same(one: Resource, other: Resource) -> bool:
-    return bool(one["value"] == other.get("value") and one["system"] == other.get("system"))
 
 
 def _is_vaguer(value: str, than: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .as_of import is_vaguer_coding, offer
 from .fragments import Coding, sop_class_coding
@@ -20,6 +20,11 @@ __all__ = ["SeriesList"]
 _ABSENT_MODALITY = {"extension": [{"url": DATA_ABSENT_REASON, "valueCode": "unknown"}]}
 
 
+class _Said(NamedTuple):
+    values: SeriesValues
+    by_its_only_instance: bool
+
+
 @dataclass(slots=True)
 class _Series:
     elements: Resource
@@ -30,10 +35,14 @@ class _Series:
     fresh: set[str] = field(default_factory=set)
     """UIDs of instances that were not there before."""
     is_new: bool = False
-    said: tuple[Mark, SeriesValues] | None = None
+    said: tuple[Mark, _Said] | None = None
     """What the last change said of it, not yet merged: said again and again it is merged once, with the last mark."""
     is_merged: bool = False
     """Something was merged: its marks are spread."""
+
+    def count(self) -> int:
+        """How many instances it has."""
+        return len(self.instances) + len(self.unlisted)
 
 
 class SeriesList:
@@ -78,7 +87,7 @@ class SeriesList:
             name = digest(sop_instance_uid)
             series = self._unlisted.pop(name)
             series.unlisted.remove(name)
-        if not series.instances and not series.unlisted:
+        if not series.count():
             del self._series[str(series.elements["uid"])]
 
     def upsert(self, change: InstanceChange, marks: Marks) -> None:
@@ -102,9 +111,10 @@ class SeriesList:
                 self.remove(uid)
         series.instances[uid] = _instance(known, uid, change.instance)
         self._place[uid] = series
-        if series.said is not None and series.said[1] != change.series:
+        said = _Said(change.series, by_its_only_instance=series.count() == 1)
+        if series.said is not None and series.said[1] != said:
             _merge_said(series, marks)
-        series.said = (change.mark, change.series)
+        series.said = (change.mark, said)
 
     def _take_from_unlisted(self, sop_instance_uid: str, series: _Series) -> None:
         """Forget its digest, if it has one; the series that the instance is to be in stays."""
@@ -227,11 +237,12 @@ def _sop_class(known: Resource | None, values: InstanceValues) -> Resource:
 
 def _merge_said(series: _Series, marks: Marks) -> None:
     if series.said is not None:
-        mark, values = series.said
+        mark, said = series.said
         if not series.is_merged:
             marks.spread_series(series.elements["uid"], _marked(series))
             series.is_merged = True
-        _merge_series(series.elements, values, mark, marks)
+        _merge_series(series.elements, said.values, mark, marks)
+        _merge_laterality(series.elements, said, mark, marks)
         series.said = None
 
 
@@ -256,7 +267,6 @@ def _merge_series(elements: Resource, values: SeriesValues, mark: Mark, marks: M
         put("performer", [performer.json() for performer in values.performers])
     if values.specimens:
         _add_specimens(elements, [specimen.json() for specimen in values.specimens])
-    _merge_laterality(elements, values, mark, marks)
 
 
 def _coding(value: Coding | None, known: Resource | None) -> Resource | None:
@@ -269,9 +279,12 @@ def _coding(value: Coding | None, known: Resource | None) -> Resource | None:
     return coding
 
 
-def _merge_laterality(elements: Resource, values: SeriesValues, mark: Mark, marks: Marks) -> None:
-    """Laterality (0020,0060) decides and has a mark; without it the sides of the images add up."""
-    name = f"series/{elements['uid']}/laterality"
+def _merge_laterality(elements: Resource, said: _Said, mark: Mark, marks: Marks) -> None:
+    """Laterality (0020,0060) decides and has a mark; without it the sides of the images add up.
+
+    An only image says all that there is: its side takes the place of the one that it had before.
+    """
+    name, values = f"series/{elements['uid']}/laterality", said.values
     known = elements.get("laterality")
     if values.laterality is not None:
         coding = _coding(_side(values.laterality), known)
@@ -283,7 +296,8 @@ def _merge_laterality(elements: Resource, values: SeriesValues, mark: Mark, mark
     elif values.image_laterality is not None and marks.get(name) is None:
         side = values.image_laterality
         known_side = next((s for s, code in LATERALITY.items() if (known or {}).get("code") == code), None)
-        elements["laterality"] = _coding(_side(side if known_side in (None, side) else "B"), known)
+        is_all = said.by_its_only_instance or known_side in (None, side)
+        elements["laterality"] = _coding(_side(side if is_all else "B"), known)
 
 
 def _add_specimens(elements: Resource, specimens: list[Resource]) -> None:

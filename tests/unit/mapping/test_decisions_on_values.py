@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from dicomcast_consumer.errors import RejectedError
 from dicomcast_consumer.mapping import (
+    MappingOptions,
     SourceProfile,
     patient_identifiers,
 )
@@ -109,6 +110,32 @@ def test_decision_16_an_unknown_snomed_rt_code_is_a_display() -> None:
     region = code("T-FFFFF", "SRT", "Somewhere")
     assert stored(AnatomicRegionSequence=region).series()["bodySite"] == {"display": "Somewhere"}
     assert stored(BodyPartExamined="Big  Toe").series()["bodySite"] == {"display": "Big  Toe"}
+
+
+@pytest.mark.parametrize("instances", ["all", "none"])
+@pytest.mark.parametrize("action", [Action.UPDATE, Action.CREATE])
+@pytest.mark.parametrize("batched", [True, False])
+def test_decision_16_the_side_of_an_only_image_is_replaced_when_it_is_corrected(
+    instances: str, action: Action, batched: bool
+) -> None:
+    scene = Scene(options=MappingOptions.model_validate({"instances": instances}))
+    told = event(1, ImageLaterality="L"), event(2, action=action, ImageLaterality="R")
+    for run in [told] if batched else [[one] for one in told]:
+        scene.send(*run)
+    assert scene.series()["laterality"]["code"] == "24028007"
+    told = event(3, instance=OTHER, ImageLaterality="L"), event(4, action=action, ImageLaterality="R")
+    for run in [told] if batched else [[one] for one in told]:
+        scene.send(*run)
+    assert scene.series()["laterality"]["code"] == "51440002"
+    scene.send(event(5, instance=OTHER, action=Action.DELETE, state=State.DELETED))
+    scene.send(event(6, action=action, ImageLaterality="R"))
+    assert scene.series()["laterality"]["code"] == "24028007"
+
+
+def test_decision_16_the_only_images_side_is_added_to_by_another_image_that_says_the_same() -> None:
+    scene = stored(ImageLaterality="R")
+    scene.send(event(2, action=Action.UPDATE, ImageLaterality="L"), event(3, instance=OTHER, ImageLaterality="L"))
+    assert scene.series()["laterality"]["code"] == "7771000"
 
 
 def test_decision_16_laterality_of_the_series_decides() -> None:

@@ -63,12 +63,16 @@ def _of_path(path: str, feed: str) -> Iterator[InputEvent | InputRejection]:
 
 def _of_folder(folder: str, feed: str) -> Iterator[InputEvent | InputRejection]:
     problems: list[OSError] = []
+    empty = True
     for parent, folders, names in os.walk(folder, onerror=problems.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = os.path.join(parent, name)
             if not name.startswith(".") and name not in _NOT_INSTANCES and _is_regular(path) and not _is_output(path):
+                empty = False
                 yield from _of_file(path, feed)
+    if empty and not problems:
+        yield InputRejection(Place(folder), "input.empty", "there is no file in it to read")
     for error in problems:
         yield InputRejection(Place(str(error.filename)), "input.unreadable", error.strerror or type(error).__name__)
 

@@ -12,12 +12,13 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from .map_input_place import InputEvent, InputRejection, Place, stored_event
+from .map_input_place import InputEvent, InputRejection, Place, stored_event, uid_of
 
 __all__ = ["data_set_json", "is_dicom", "read_dicom"]
 
 _BULK: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "US or OW", "US or SS or OW"})
-_IDENTITY: Final = ("00080016", "00080018", "0020000D")
+_SOP_CLASS: Final = "00080016"
+_UIDS: Final = {"StudyInstanceUID": "0020000D", "SeriesInstanceUID": "0020000E", "SOPInstanceUID": "00080018"}
 _NUMBERS: Final = ("IS", "DS")
 """Passed on as the text they are (the DICOM JSON model allows it, PS3.18 F.2.3): pydicom makes 1 of an IS of 1.5."""
 _GROUPS: Final = frozenset({0x08, 0x10, 0x12, 0x18, 0x20, 0x28, 0x32, 0x38, 0x40, 0x42, 0x54, 0x70, 0x88})
@@ -41,8 +42,12 @@ def read_dicom(stream: IO[bytes], place: Place, *, feed: str) -> InputEvent | In
             found = data_set_json(data_set)
         except Exception as error:  # pydicom raises whatever the damaged bytes lead it into
             return InputRejection(place, "input.not_dicom", f"cannot be read as DICOM ({type(error).__name__})")
-    if not set(_IDENTITY) & set(found):
-        return InputRejection(place, "input.not_an_instance", "it has no UID of a DICOM instance")
+    missing = [name for name, tag in _UIDS.items() if not uid_of(found, tag)]
+    if missing and not data_set.preamble and not {_SOP_CLASS, *_UIDS.values()} & set(found):
+        return InputRejection(place, "input.not_dicom", "it looks like neither DICOM nor JSON")
+    if missing:
+        text = f"it has no {', '.join(missing)}: is the file cut short, or no instance?"
+        return InputRejection(place, "input.not_an_instance", text)
     return InputEvent(place, stored_event(found, feed=feed))
 
 

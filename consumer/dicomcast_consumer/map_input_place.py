@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from dicomcast_schemas import Action, DicomChangeEvent, State
 
-__all__ = ["EPOCH", "InputEvent", "InputRejection", "Place", "stored_event"]
+__all__ = ["EPOCH", "InputEvent", "InputRejection", "Place", "stored_event", "uid_of"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -113,7 +113,8 @@ def _change(event: DicomChangeEvent, uids: _Uids, kind: Kind, **values: Any) -> 
 def _uid(value: str, attribute: str) -> str:
     uid = value.strip(" \x00")
     if not is_uid(uid):
-        raise RejectedError("map", "map.uid_invalid", f"{attribute} of the event is not a DICOM UID")
+        fault = "is not a DICOM UID" if uid else "is missing"
+        raise RejectedError("map", "map.uid_invalid", f"{attribute} {fault}")
     return uid
 
 

@@ -154,7 +154,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     ("content", "code", "line"),
     [
         ("", "input.empty", None),
-        ("hello", "input.not_an_instance", None),
+        ("hello", "input.not_dicom", None),
         ("{", "input.not_json", 1),
         (json.dumps(EVENT) + "\n{broken\n", "input.not_json", 2),
         ("{broken\n" + json.dumps(EVENT), "input.not_json", 1),
@@ -182,7 +182,34 @@ def test_every_file_of_pydicom_is_an_event_or_a_rejection() -> None:
     found = read(PYDICOM / "test_files", PYDICOM / "charset_files")
     assert len(found) > 170
     assert sum(isinstance(item, InputEvent) for item in found) > 150
-    assert {item.code for item in found if isinstance(item, InputRejection)} == {"input.not_an_instance"}
+    assert {item.code for item in found if isinstance(item, InputRejection)} == {
+        "input.not_an_instance",
+        "input.not_dicom",
+    }
+
+
+@pytest.mark.parametrize("size", [200, 700, 2000])
+def test_a_file_that_was_cut_short_is_said_to_have_no_uid(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "cut"
+    path.write_bytes(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()[:size])
+    (found,) = read(path)
+    assert isinstance(found, InputRejection)
+    assert found.code == "input.not_an_instance"
+    assert re.match(r"it has no (\w+, )*\w+: is the file cut short", found.reason)
+
+
+def test_a_picture_is_no_dicom(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde")
+    assert [item.code for item in read(path) if isinstance(item, InputRejection)] == ["input.not_dicom"]
+
+
+def test_a_folder_without_files_is_told(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    file(tmp_path, "x", ".hidden")
+    (found,) = read(tmp_path)
+    assert isinstance(found, InputRejection)
+    assert (found.code, found.place.input) == ("input.empty", str(tmp_path))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

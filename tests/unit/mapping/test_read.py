@@ -77,7 +77,9 @@ def test_metadata_as_wado_rs_answers_it() -> None:
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
 @pytest.mark.parametrize("action", [Action.CREATE, Action.DELETE])
 def test_a_uid_that_is_none_is_rejected(uid: str, level: str, action: Action) -> None:
-    assert _rejection(action=action, **{level: uid}).code == "map.uid_invalid"
+    rejection = _rejection(action=action, **{level: uid})
+    assert rejection.code == "map.uid_invalid"
+    assert rejection.detail.endswith("is not a DICOM UID" if uid else "is missing")
 
 
 @pytest.mark.parametrize("uid", [None, "", "1.2.840\x00", "1.2.x"])

@@ -130,6 +130,7 @@ class ResultProducer:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._producer = Producer({**config, "log_level": 2})
+        self._servers = str(config["bootstrap.servers"])
         self._letters = letters
         self._done = done
         self._group = group
@@ -174,5 +175,6 @@ class ResultProducer:
         return stop_error(
             f"writing results to {self._done} and {self._letters} (the letters stay pending)",
             error,
+            servers=self._servers,
             topic=f"Write on topic {self._letters} and on topic {self._done}",
         )

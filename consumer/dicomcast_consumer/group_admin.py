@@ -13,14 +13,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
-from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
+from dicomcast_runtime.errors import BrokenContractError, StopError
 from dicomcast_runtime.kafka_answers import answer_of, asked
 from dicomcast_runtime.kafka_clients import AdminClient, ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
 from .committed import committed
-from .kafka_errors import stop_error
+from .kafka_errors import no_answer, stop_error
 
 __all__ = ["OF_CONSUMERS", "GroupAdmin", "LogEnds", "Member"]
 
@@ -62,6 +62,7 @@ class GroupAdmin:
     def __init__(self, kafka: KafkaSettings, *, topic: str, group: str) -> None:
         self.topic = topic
         self.group = group
+        self._servers = kafka.root["bootstrap.servers"]
         self._reported: list[KafkaError] = []
         config: dict[str, Any] = {n: v for n, v in kafka.client().items() if n not in OF_CONSUMERS}
         try:
@@ -99,7 +100,7 @@ class GroupAdmin:
             if topic in self._admin.list_topics(timeout=_TIMEOUT_S).topics:
                 return True
         except KafkaException as error:
-            raise stop_error("asking for the topics", error.args[0], self._reported) from None
+            raise self._stop("asking for the topics", error.args[0]) from None
         future = self._admin.describe_topics(TopicCollection([topic]), request_timeout=_SEEN_S)[topic]
         try:
             future.result(timeout=2 * _SEEN_S)
@@ -167,17 +168,15 @@ class GroupAdmin:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.UNKNOWN_MEMBER_ID:
                 return dict.fromkeys(offsets, error.args[0].name())
-            raise stop_error(
-                "altering the group's offsets", error.args[0], self._reported, group=f"Read on group {self.group}"
-            ) from None
+            raise self._stop("altering the group's offsets", error.args[0], right="Read") from None
         named = {item.partition: item.error.name() if item.error is not None else None for item in answers}
         return {partition: named.get(partition, "NO_ANSWER") for partition in offsets}
 
-    def _stop(self, doing: str, error: KafkaError, topic: str | None = None) -> StopError:
-        """What looking takes; `topic` where it is not the group's."""
+    def _stop(self, doing: str, error: KafkaError, topic: str | None = None, right: str = "Describe") -> StopError:
+        """What looking takes; `topic` where it is not the group's, `right` on the group where it is not to look."""
         self._admin.poll(0)  # what the client has to report comes in its poll alone
-        rights = {"topic": f"Read on topic {topic or self.topic}", "group": f"Describe on group {self.group}"}
-        return stop_error(doing, error, self._reported, **rights)
+        rights = {"topic": f"Read on topic {topic or self.topic}", "group": f"{right} on group {self.group}"}
+        return stop_error(doing, error, self._reported, servers=self._servers, **rights)
 
     def _member(self, item: Any) -> Member:
         assigned = item.assignment.topic_partitions if item.assignment else ()
@@ -204,4 +203,4 @@ class GroupAdmin:
         except KafkaException as error:
             raise self._stop(doing, error.args[0], topic) from None
         except TimeoutError:
-            raise DependencyError(f"{doing}: Kafka did not answer in {2 * _TIMEOUT_S:.0f} s") from None
+            raise no_answer(doing, f"nothing in {2 * _TIMEOUT_S:.0f} s", servers=self._servers) from None

@@ -6,19 +6,28 @@ from confluent_kafka import KafkaError
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, StopError
 from dicomcast_runtime.kafka_refusal import refusal
 
-__all__ = ["offset_gone", "stop_error"]
+__all__ = ["no_answer", "offset_gone", "stop_error"]
 
 
 def stop_error(
-    doing: str, error: KafkaError, others: Iterable[KafkaError] = (), *, topic: str = "", group: str = ""
+    doing: str, error: KafkaError, others: Iterable[KafkaError] = (), *, servers: str, topic: str = "", group: str = ""
 ) -> StopError:
-    """The error to end with when `doing` failed; `others` are what the client reported besides.
+    """The error to end with when `doing` failed; `others` are what the client reported besides, the last one last.
 
     ConfigurationError when the broker refuses this client, naming the right that it takes on topic or group; else
-    DependencyError.
+    DependencyError, naming `servers`, which is bootstrap.servers.
     """
-    return refusal(doing, (error, *others), topic=topic, group=group) or DependencyError(
-        f"{doing}: Kafka does not answer as it should ({error.name()}): is it up and reachable?"
+    reported = list(others)
+    causes = [str(other.str()) for other in reported if other.code() != KafkaError._ALL_BROKERS_DOWN]
+    reason = ": ".join([error.name(), *causes[-1:]])
+    return refusal(doing, (error, *reported), topic=topic, group=group) or no_answer(doing, reason, servers=servers)
+
+
+def no_answer(doing: str, reason: str, *, servers: str) -> DependencyError:
+    """The error to end with when Kafka is away."""
+    return DependencyError(
+        f"{doing}: Kafka at {servers} does not answer as it should ({reason}): is it up and reachable? Start it, or "
+        "correct DICOMCAST_KAFKA__BOOTSTRAP_SERVERS; `dicomcast-consumer doctor` tells more"
     )
 
 

@@ -23,6 +23,7 @@ class OnlyMember:
 
     def __init__(self, kafka: KafkaSettings, *, topic: str, group: str) -> None:
         self._kafka = kafka
+        self._servers = kafka.root["bootstrap.servers"]
         self._topic = topic
         self._group = group
 
@@ -43,9 +44,10 @@ class OnlyMember:
             answers = consumer.commit(offsets=wanted, asynchronous=False) or []
             for answer in answers:
                 if answer.error is not None:
-                    raise stop_error(f"committing the offset of partition {answer.partition}", answer.error)
+                    doing = f"committing the offset of partition {answer.partition}"
+                    raise stop_error(doing, answer.error, servers=self._servers)
         except KafkaException as error:
-            raise stop_error("committing the offsets", error.args[0]) from None
+            raise stop_error("committing the offsets", error.args[0], servers=self._servers) from None
         finally:
             consumer.close()
 

@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
-from dicomcast_runtime.errors import DependencyError, StopError
+from dicomcast_runtime.errors import StopError
 from dicomcast_runtime.kafka_clients import ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
-from .kafka_errors import stop_error
+from .kafka_errors import no_answer, stop_error
 from .kafka_record import record_of
 from .record import Record
 
@@ -27,6 +27,7 @@ class TopicReader:
     def __init__(self, kafka: KafkaSettings, *, topic: str, group: str) -> None:
         """`group` is a name the client must have; it is never joined."""
         self._topic = topic
+        self._servers = kafka.root["bootstrap.servers"]
         self._reported: list[KafkaError] = []
         self._open: dict[int, int] = {}
         config: dict[str, Any] = kafka.client(
@@ -119,9 +120,10 @@ class TopicReader:
                 self._close(at.partition)
 
     def _stop(self, error: KafkaError) -> StopError:
-        return stop_error(f"reading {self._topic}", error, self._reported, topic=f"Read on topic {self._topic}")
+        right = f"Read on topic {self._topic}"
+        return stop_error(f"reading {self._topic}", error, self._reported, servers=self._servers, topic=right)
 
     def _silence(self) -> Exception:
         if self._reported:
             return self._stop(self._reported[-1])
-        return DependencyError(f"reading {self._topic}: Kafka sent nothing for {_SILENCE_S:.0f} s")
+        return no_answer(f"reading {self._topic}", f"nothing came for {_SILENCE_S:.0f} s", servers=self._servers)

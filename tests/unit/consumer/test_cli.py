@@ -122,6 +122,8 @@ def test_kafka_away_is_69(run: Run, monkeypatch: pytest.MonkeyPatch, command: st
     result = run(*command.split(), env=NOWHERE)
     assert result.code == 69
     assert result.err.startswith("error: ")
+    assert "Kafka at 127.0.0.1:9 does not answer" in result.err
+    assert "DICOMCAST_KAFKA__BOOTSTRAP_SERVERS" in result.err
 
 
 def test_a_bug_is_one_line_without_what_it_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

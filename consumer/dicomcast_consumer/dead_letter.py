@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from dicomcast_runtime.kafka_clients import Producer
+from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_schemas.topic import DeadLetterHeader, rfc3339
 
 from .errors import RejectedError
 from .record import Record
 
-__all__ = ["DeadLetterProducer", "Letter", "letter_headers"]
+__all__ = ["DeadLetterProducer", "Letter", "letter_headers", "letter_producer"]
 
 _MAX_TEXT: Final = 500
 
@@ -53,13 +54,21 @@ def letter_headers(
     return kept + tuple((name, text.encode()) for name, text in ours.items())
 
 
+def letter_producer(config: Mapping[str, Any]) -> Producer:
+    """What produces letters. Raises ConfigurationError when librdkafka refuses a property."""
+    try:
+        return Producer(dict(config))
+    except KafkaException as error:
+        raise property_error(error.args[0]) from None
+
+
 class DeadLetterProducer:
     """Produces letters; used by the Kafka thread alone."""
 
     def __init__(self, *, topic: str, config: Mapping[str, Any]) -> None:
         self._topic = topic
-        self._config = dict(config)
-        self._producer = Producer(self._config)
+        self._config = config
+        self._producer = letter_producer(config)
         self._broken = False
 
     def send(self, letter: Letter, answer: Callable[[str | None], None]) -> None:
@@ -70,7 +79,7 @@ class DeadLetterProducer:
             answer(None if error is None else self._named(error))
 
         if self._broken:  # an idempotent producer does not recover from a fatal error by itself
-            self._producer, self._broken = Producer(self._config), False
+            self._producer, self._broken = letter_producer(self._config), False
         try:
             self._producer.produce(
                 self._topic,

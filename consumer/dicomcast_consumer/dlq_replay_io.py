@@ -9,11 +9,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, read_metadata
 from dicomcast_runtime.errors import BrokenContractError, StopError
-from dicomcast_runtime.kafka_clients import Producer
 from dicomcast_runtime.kafka_settings import KafkaSettings
 from dicomcast_schemas import Action, ContractError, SchemaById, decode
 
-from .dead_letter import letter_headers
+from .dead_letter import letter_headers, letter_producer
 from .dlq import DeadLetter, read_letter
 from .dlq_done import Outcome, mark_key, mark_value
 from .dlq_later import LaterEvents
@@ -129,7 +128,7 @@ class ResultProducer:
         group: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._producer = Producer({**config, "log_level": 2})
+        self._producer = letter_producer({**config, "log_level": 2})
         self._servers = str(config["bootstrap.servers"])
         self._letters = letters
         self._done = done

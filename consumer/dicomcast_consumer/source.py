@@ -18,7 +18,7 @@ import structlog
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import BrokenContractError, DependencyError, FencedError, StopError
 from dicomcast_runtime.kafka_answers import asked
-from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, refusal
+from dicomcast_runtime.kafka_refusal import UNKNOWN_CLIENT, property_error, refusal
 from dicomcast_runtime.logs import raised_at
 
 from .committed import committed
@@ -70,7 +70,10 @@ class Source:
         """
         self._topic = topic
         self._group = str(config["group.id"])
-        self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
+        try:
+            self._consumer = Consumer({**config, "on_commit": self._on_commit, "stats_cb": self._on_stats})
+        except KafkaException as error:
+            raise property_error(error.args[0]) from None
         self._note_stats = note_stats
         self._letters = letters
         self._rooms = Rooms(bounds)
@@ -135,7 +138,10 @@ class Source:
     def _run(self) -> None:
         try:
             self._consumer.subscribe(
-                [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                [self._topic],
+                on_assign=_raising(self._on_assign),
+                on_revoke=_raising(self._on_revoke),
+                on_lost=_raising(self._on_lost),
             )
             while not self._closing:
                 self._serve_commands()
@@ -150,6 +156,8 @@ class Source:
         except Exception as error:  # a bug: it must end the process, not leave it without a Kafka thread
             log.error("defect.found", error=type(error).__name__, where=raised_at(error))
             self._hand_over(Failed(DependencyError(f"the Kafka thread failed: {type(error).__name__}")))
+        except:  # noqa: E722 - confluent-kafka's C code can raise what is no exception: see _raising
+            self._hand_over(Failed(DependencyError("the Kafka thread failed in a callback")))
         finally:
             self._letters.flush(5.0)
             self._consumer.close()
@@ -301,6 +309,22 @@ class Source:
             return None  # it was let in at start: the brokers, or what they ask, are being changed
         rights = {"topic": f"Read on topic {self._topic}", "group": f"Read on group {self._group}"}
         return refusal(f"consuming {self._topic}", (error,), **rights)
+
+
+_Callback = Callable[[Consumer, list[TopicPartition]], None]
+
+
+def _raising(callback: _Callback) -> _Callback:
+    """The callback, whose KafkaException leaves poll as one. Raised in C code it would leave it as a bare KafkaError
+    (2.16.1), which is no exception: neither `except Exception` nor `except BaseException` catches it."""
+
+    def call(consumer: Consumer, places: list[TopicPartition]) -> None:
+        try:
+            callback(consumer, places)
+        except KafkaException as error:
+            raise KafkaException(*error.args) from None
+
+    return call
 
 
 # The classic protocol ends the older member, KIP-848 the newer one (until the older has left or its session is over).

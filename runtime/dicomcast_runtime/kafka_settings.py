@@ -25,6 +25,9 @@ REFUSED: Final = {
     "group.id": "set it as DICOMCAST_CONSUMER__GROUP: the dead-letter topic is named after it",
 }
 
+_STRATEGY: Final = "partition.assignment.strategy"
+_COOPERATIVE: Final = "cooperative-sticky"
+
 
 class KafkaSettings(RootModel[dict[str, str]]):
     """librdkafka properties by their dotted names."""
@@ -41,6 +44,8 @@ class KafkaSettings(RootModel[dict[str, str]]):
     @model_validator(mode="after")
     def _check(self) -> "KafkaSettings":
         wrong = [f"{name} is not yours to set: {REFUSED[name]}" for name in sorted(self.root) if name in REFUSED]
+        if self.root.get(_STRATEGY, _COOPERATIVE) != _COOPERATIVE:
+            wrong.append(f"{_STRATEGY} can only be {_COOPERATIVE}: a member keeps what a rebalance does not move")
         if "bootstrap.servers" not in self.root:
             wrong.append("bootstrap.servers is required: DICOMCAST_KAFKA__BOOTSTRAP_SERVERS=host:port[,host:port]")
         if wrong:

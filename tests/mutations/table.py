@@ -419,7 +419,10 @@ MUTATIONS = (
         file=f"{_CONSUMER}/rejection_guard.py",
         old="return accepted * self._least > refused",
         new="return True",
-        tests=[f"{_REFUSED}::test_a_server_that_refuses_every_bundle_fills_no_dead_letter_topic"],
+        tests=[
+            "tests/unit/consumer/test_gate.py::test_who_is_refused_again_is_to_blame_once_others_went_through",
+            f"{_REFUSED}::test_a_server_that_refuses_what_it_refused_before_fills_no_dead_letter_topic",
+        ],
     ),
     Mutation(
         name="a dead letter believes what others wrote into the headers of its record",

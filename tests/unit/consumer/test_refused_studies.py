@@ -76,6 +76,17 @@ def test_a_server_that_refuses_every_bundle_fills_no_dead_letter_topic(fhir: Run
     asyncio.run(scenario())
 
 
+def test_a_server_that_refuses_what_it_refused_before_fills_no_dead_letter_topic(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url, limits=ONE_BY_ONE) as member:
+            refuse(fhir, range(1, 13))
+            produce(member, 12)
+            await eventually(lambda: len(fhir.journal.writes()) > 40, member.task)
+            assert len(member.source.letters) < 5
+
+    asyncio.run(scenario())
+
+
 def test_who_waits_because_most_are_refused_lets_the_partition_go(fhir: RunningFhirServer) -> None:
     async def scenario() -> None:
         async with running_member(fhir.base_url, limits=ONE_BY_ONE) as member:

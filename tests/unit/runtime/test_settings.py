@@ -98,6 +98,13 @@ def test_what_would_break_a_guarantee_is_refused_with_the_reason(name: str) -> N
     assert f"{name.lower().replace('_', '.')} is not yours to set: " in text
 
 
+def test_the_assignment_is_cooperative() -> None:
+    text = error(DICOMCAST_KAFKA__PARTITION_ASSIGNMENT_STRATEGY="range")
+    assert "partition.assignment.strategy can only be cooperative-sticky" in text
+    env = ENV | {"DICOMCAST_KAFKA__PARTITION_ASSIGNMENT_STRATEGY": "cooperative-sticky"}
+    load_settings(ConsumerSettings, environ=env)
+
+
 def test_any_other_librdkafka_property_passes_through() -> None:
     env = ENV | {"DICOMCAST_KAFKA__SSL_CA_LOCATION": "/ca.pem", "DICOMCAST_KAFKA__LOG_LEVEL": "6"}
     kafka = load_settings(ConsumerSettings, environ=env).kafka

@@ -24,6 +24,7 @@ class Assignments:
         self._lanes = Lanes()
         self._offsets: dict[int, PartitionOffsets] = {}  # by epoch; of revoked assignments until they are drained
         self._stopped: set[int] = set()  # epochs
+        self._left_ms: dict[int, int] = {}  # by epoch: the oldest record of runs that ended unfinished
 
     @property
     def assigned(self) -> tuple[int, ...]:
@@ -32,8 +33,8 @@ class Assignments:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits and nothing is in flight."""
-        return self._lanes.idle
+        """Whether nothing waits, nothing is in flight and nothing was left unfinished, as by what stops a partition."""
+        return self._lanes.idle and not self._left_ms
 
     def state(self, stopped: Mapping[int, str]) -> MemberState:
         """One look at it. `stopped`: partition → why."""
@@ -42,7 +43,9 @@ class Assignments:
             stopped=dict(stopped),
             studies_in_flight=self._lanes.studies_in_flight,
             records_waiting=self._lanes.waiting,
-            oldest_ms=self._lanes.oldest_ms,
+            oldest_ms=min(
+                (ms for ms in (self._lanes.oldest_ms, *self._left_ms.values()) if ms is not None), default=None
+            ),
         )
 
     @property
@@ -89,7 +92,11 @@ class Assignments:
         """
         self._lanes.finish(run)
         offsets = self._offsets.get(run.epoch)
-        if not finished or offsets is None:
+        if offsets is None:
+            return False
+        if not finished:
+            oldest_ms = run.records[0].timestamp_ms
+            self._left_ms[run.epoch] = min(oldest_ms, self._left_ms.get(run.epoch, oldest_ms))
             return False
         for record in run.records:
             offsets.finish(record.offset)
@@ -129,4 +136,5 @@ class Assignments:
 
     def _forget(self, epoch: int) -> int | None:
         self._stopped.discard(epoch)
+        self._left_ms.pop(epoch, None)
         return self._offsets.pop(epoch).committable()

@@ -62,11 +62,11 @@ class Assignments:
         """Offsets that a restart would read again, of an assigned partition."""
         return self._offsets[self._epochs((partition,))[partition]].span
 
-    def assign(self, epochs: Mapping[int, int]) -> None:
-        """New assignments: partition → epoch, higher than every one before."""
+    def assign(self, epochs: Mapping[int, int], begins: Mapping[int, int] | None = None) -> None:
+        """New assignments: partition → epoch, higher than every one before. `begins`: see handover.Assigned."""
         for partition, epoch in epochs.items():
             self._lanes.assign(partition, epoch)
-            self._offsets[epoch] = PartitionOffsets()
+            self._offsets[epoch] = PartitionOffsets((begins or {}).get(partition))
 
     def receive(self, partition: int, records: Iterable[Record], *, position: int | None) -> None:
         """Queues records in offset order, and the consumer's position after them; ignored when it is not assigned."""

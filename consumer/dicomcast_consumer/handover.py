@@ -1,7 +1,7 @@
 """What the Kafka thread hands over to the loop, in the order in which it happened."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dicomcast_runtime.errors import StopError
 
@@ -33,6 +33,8 @@ class Assigned:
     """These partitions are ours from now on: partition → epoch, a number that no assignment before had."""
 
     epochs: Mapping[int, int]
+    begins: Mapping[int, int] = field(default_factory=dict)
+    """Partition → where it begins because the group had no offset: written down, that never changes by itself again."""
 
 
 @dataclass(frozen=True, slots=True)

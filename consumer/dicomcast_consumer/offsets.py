@@ -14,11 +14,12 @@ __all__ = ["PartitionOffsets"]
 class PartitionOffsets:
     """The received and finished offsets of one partition in one assignment."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int | None = None) -> None:
+        """`begin`: where the partition begins, when that is not committed yet."""
         self._unfinished: deque[int] = deque()
         self._finished: set[int] = set()
         self._highest: int | None = None
-        self._position: int | None = None
+        self._position = begin
         self._floor: int | None = None
 
     def receive(self, offsets: Iterable[int], *, position: int | None) -> None:

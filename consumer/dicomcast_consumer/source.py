@@ -232,21 +232,17 @@ class Source:
 
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         begins: list[TopicPartition] = []
-        first: list[TopicPartition] = []
+        first: dict[int, int] = {}
         for place in committed(consumer, places, within_s=_ASK_S):
             begin = TopicPartition(place.topic, place.partition, place.offset)
             if place.offset == OFFSET_INVALID:
                 begin.offset = self._first_offset(consumer, place)
-                first.append(begin)
+                first[place.partition] = begin.offset
             begins.append(begin)
             self._owned[place.partition] = _Assignment(next(self._epochs), self._rooms.open())
         consumer.incremental_assign(begins)
         consumer.resume(begins)  # librdkafka remembers a pause of an assignment before
-        self._hand_over(Assigned({place.partition: self._owned[place.partition].epoch for place in begins}))
-        if first:
-            # Written down at once: a group with an offset never again begins at the earliest one by itself.
-            consumer.commit(offsets=first, asynchronous=True)
-            self._commits.append(0)
+        self._hand_over(Assigned({place.partition: self._owned[place.partition].epoch for place in begins}, first))
 
     def _first_offset(self, consumer: Consumer, place: TopicPartition) -> int:
         low, high = asked(lambda: consumer.get_watermark_offsets(place, timeout=_ASK_S), within_s=_ASK_S)

@@ -195,10 +195,10 @@ class Worker:
                 future = self._letters.pop(token, None)
                 if future is not None and not future.done():
                     future.set_result(error)
-            case Assigned(epochs=epochs):
+            case Assigned(epochs=epochs, begins=begins):
                 log.info("partitions.assigned", partitions=list(epochs))
                 self._metrics.note_rebalance("assigned")
-                self._owned.assign(epochs)
+                self._owned.assign(epochs, begins)
             case Revoked(partitions=partitions, drained=drained):
                 log.info("partitions.revoked", partitions=list(partitions))
                 self._metrics.note_rebalance("revoked")

@@ -36,3 +36,12 @@ def test_what_stopped_a_partition_is_the_next_owners_after_a_revocation() -> Non
     owned = stopped()
     assert owned.drained(owned.revoke([0])) == {0: 3}
     assert owned.idle
+
+
+def test_where_a_partition_begins_without_an_offset_of_the_group_is_committed_though_nothing_comes() -> None:
+    """Bug put back: start=latest, the one commit at the assignment is refused, and the next owner begins later."""
+    owned = Assignments(max_span=100)
+    owned.assign({0: 1, 1: 2}, begins={0: 7})
+    owned.receive(0, [], position=None)
+    assert owned.committable() == {0: 7}
+    assert owned.drained(owned.revoke([0])) == {0: 7}

@@ -1,15 +1,17 @@
 """The Kafka thread: what goes wrong in it reaches the loop, and what cannot be set is said at the start."""
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from dicomcast_consumer.dead_letter import DeadLetterProducer
-from dicomcast_consumer.handover import Failed, HandedOver
+from dicomcast_consumer.handover import Assigned, Failed, HandedOver, Revoked
 from dicomcast_consumer.room import Bounds
 from dicomcast_consumer.source import Source
 from dicomcast_runtime.errors import ConfigurationError
+from dicomcast_runtime.kafka_clients import Producer
 
 from tests.fakes.mock_kafka import MockKafka, mock_kafka
 
@@ -51,6 +53,27 @@ def test_an_error_inside_a_rebalance_ends_the_thread_with_a_word(kafka: MockKafk
         assert time.monotonic() < until_s
     assert "_STATE" in str(item.error)
     assert eager.close(30)
+
+
+def test_where_a_group_without_offsets_begins_is_handed_over_to_be_committed(kafka: MockKafka) -> None:
+    """Bug put back: committed once by the thread itself, and when that was refused nobody did it again."""
+    seen: queue.SimpleQueue[HandedOver] = queue.SimpleQueue()
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+    for _ in range(5):
+        producer.produce("t", b"x", partition=0)
+    assert producer.flush(10) == 0
+    config: dict[str, str | int] = {"partition.assignment.strategy": "cooperative-sticky", "group.id": "another"}
+    latest = source({"bootstrap.servers": kafka.bootstrap, "log_level": 0, **config}, seen, start="latest")
+    latest.start()
+    assert seen.get(timeout=30) == Assigned({0: 1}, {0: 5})
+    threading.Thread(target=drain, args=(seen,), daemon=True).start()
+    assert latest.close(30)
+
+
+def drain(seen: "queue.SimpleQueue[HandedOver]") -> None:
+    while not isinstance(item := seen.get(timeout=30), Revoked):
+        pass
+    item.drained({})
 
 
 def test_properties_that_do_not_go_together_are_the_settings_fault() -> None:

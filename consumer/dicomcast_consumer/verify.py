@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .mapping import Resource
+from .mapping.unlisted import digest, digests
 from .qido import Place
 
-__all__ = ["Finding", "Kind", "StudyVerdict", "compare", "listed_places"]
+__all__ = ["Finding", "Kind", "StudyVerdict", "compare"]
 
 Kind = str
 """`missing` in FHIR · `extra` in FHIR · `different` · `ambiguous`: several resources have the identifier."""
@@ -20,7 +21,7 @@ class Finding:
 
     kind: Kind
     place: Place | None = None
-    """Of the instance; None for the study as a whole."""
+    """Of the instance, without its own UID where FHIR has only a digest of it; None for the study as a whole."""
     element: str | None = None
     """For `different`: which element."""
 
@@ -63,36 +64,50 @@ class StudyVerdict:
 def compare(study_instance_uid: str, dicom: Iterable[Place], found: tuple[Resource, ...]) -> StudyVerdict:
     """The instances of the DICOM server against those of the ImagingStudy resources with the study's identifier."""
     here = frozenset(dicom)
-    listed = frozenset(place for study in found for place in listed_places(study))
-    findings = (Finding("ambiguous"),) if len(found) > 1 else tuple(_differences(here, found))
+    entries = [entry for study in found for entry in _entries(study)]
+    findings = (Finding("ambiguous"),) if len(found) > 1 else tuple(_differences(here, found, entries))
     return StudyVerdict(
-        study_instance_uid=study_instance_uid, on_dicom=len(here), on_fhir=len(listed), findings=findings
+        study_instance_uid=study_instance_uid, on_dicom=len(here), on_fhir=len(dict(entries)), findings=findings
     )
 
 
-def listed_places(study: Resource) -> Iterator[Place]:
-    """Series and SOP Instance UID of each instance that an ImagingStudy lists."""
+_Entry = tuple[Place, Place]
+"""Of an instance that an ImagingStudy has: its series with the digest of its UID, and its place.
+
+Where the study has only the digest (`instances=none`) the place is without the SOP Instance UID.
+"""
+
+
+def _entries(study: Resource) -> Iterator[_Entry]:
     for series in study.get("series") or ():
+        uid = str(series.get("uid", ""))
         for instance in series.get("instance") or ():
-            yield str(series.get("uid", "")), str(instance.get("uid", ""))
+            place = uid, str(instance.get("uid", ""))
+            yield _named(place), place
+        for name in digests(series):
+            yield (uid, name), (uid, "")
 
 
-def _differences(here: frozenset[Place], found: tuple[Resource, ...]) -> Iterator[Finding]:
-    listed = [place for study in found for place in listed_places(study)]
+def _named(place: Place) -> Place:
+    return place[0], digest(place[1])
+
+
+def _differences(here: frozenset[Place], found: tuple[Resource, ...], entries: list[_Entry]) -> Iterator[Finding]:
     if here and not found:
         yield Finding("missing")
         return
-    if found and not here and listed:
+    if found and not here and entries:
         yield Finding("extra")
         return
-    for place in sorted(here - set(listed)):
+    on_dicom, on_fhir = {_named(place): place for place in here}, dict(entries)
+    for place in sorted(place for name, place in on_dicom.items() if name not in on_fhir):
         yield Finding("missing", place)
-    for place in sorted(set(listed) - here):
+    for place in sorted(place for name, place in on_fhir.items() if name not in on_dicom):
         yield Finding("extra", place)
-    for place in sorted(place for place, times in Counter(listed).items() if times > 1):
-        yield Finding("different", place, "series.instance")
+    for name in sorted(name for name, times in Counter(name for name, _ in entries).items() if times > 1):
+        yield Finding("different", on_dicom.get(name) or on_fhir[name], "series.instance")
     study = found[0] if found else {}
-    counts = {"numberOfInstances": len(listed), "numberOfSeries": len(study.get("series") or ())}
+    counts = {"numberOfInstances": len(entries), "numberOfSeries": len(study.get("series") or ())}
     for element, count in counts.items():
         if element in study and study[element] != count:
             yield Finding("different", element=element)
@@ -101,7 +116,9 @@ def _differences(here: frozenset[Place], found: tuple[Resource, ...]) -> Iterato
 def _document(finding: Finding) -> dict[str, str]:
     document = {"kind": finding.kind}
     if finding.place is not None:
-        document |= {"seriesInstanceUid": finding.place[0], "sopInstanceUid": finding.place[1]}
+        document["seriesInstanceUid"] = finding.place[0]
+        if finding.place[1]:
+            document["sopInstanceUid"] = finding.place[1]
     if finding.element is not None:
         document["element"] = finding.element
     return document

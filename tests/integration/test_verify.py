@@ -122,7 +122,9 @@ def test_single_instances_missing_and_extra(peers: Peers, tmp_path: Path) -> Non
     assert "missing" not in repaired.output
 
 
-def test_what_is_the_same_is_only_read(peers: Peers) -> None:
+@pytest.mark.parametrize("instances", ["all", "none"])
+def test_what_is_the_same_is_only_read(peers: Peers, instances: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DICOMCAST_MAPPING__INSTANCES", instances)
     study = generate_uid()
     peers.store(peers.file(study))
     assert peers.verify("--study", study, "--repair").exit_code == 0

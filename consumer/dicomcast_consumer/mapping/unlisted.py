@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from .identity import BASE_URI, Resource
 
-__all__ = ["URL", "digest", "digests", "with_digests"]
+__all__ = ["URL", "digest", "digests", "size", "with_digests"]
 
 URL = f"{BASE_URI}/StructureDefinition/unlisted-instances"
 """series.extension: the digests, one after the other, sorted."""
@@ -29,6 +29,11 @@ def digests(series: Resource) -> list[str]:
         return []
     texts = [str(e.get("valueString") or "") for e in series["extension"] or () if e.get("url") == URL]
     return [text[i : i + _LENGTH] for text in texts for i in range(0, len(text), _LENGTH)]
+
+
+def size(series: Resource) -> int:
+    """How many instances an ImagingStudy.series has, listed or not."""
+    return len(series.get("instance") or ()) + len(digests(series))
 
 
 def with_digests(series: Resource, found: Iterable[str]) -> Resource:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from dicomcast_schemas import ContractError, SchemaById, decode
 
 from ..dlq_done import KeptLetter
+from ..mapping.unlisted import size
 from ..record import Record
 from ..uid import is_uid
 from ..verify import StudyVerdict
@@ -151,7 +152,7 @@ def held(resource: Mapping[str, Any]) -> Held:
         status=str(resource.get("status", "")),
         modalities=tuple(sorted({code for code in codes if _MODALITY.fullmatch(code)})),
         series=len(series),
-        instances=sum(len(each.get("instance") or ()) for each in series),
+        instances=sum(size(each) for each in series),
         has_subject=bool((resource.get("subject") or {}).get("reference")),
     )
 

@@ -42,10 +42,10 @@ def _read_group(data_set: DataSet, text: object, attribute: str) -> NameGroup | 
     if len(parts) > 5 and any(parts[5:]):
         data_set.omit(attribute, "name_components_extra")
     family, given, middle, prefix, suffix = (*parts, "", "", "", "")[:5]
-    if not (family or given or middle or prefix or suffix):
+    names, before, after = (*given.split(), *middle.split()), _titles(prefix), _titles(suffix)
+    if not (family or names or before or after):
         return None
-    names = (*given.split(), *middle.split())
-    return NameGroup(family=family or None, given=names, prefix=_titles(prefix), suffix=_titles(suffix))
+    return NameGroup(family=family or None, given=names, prefix=before, suffix=after)
 
 
 def _titles(text: str) -> tuple[str, ...]:

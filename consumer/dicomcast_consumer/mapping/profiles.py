@@ -17,6 +17,8 @@ _ANATOMICAL_REGION = {
     "eu": "http://hl7.eu/fhir/StructureDefinition/anatomical-region",
     "mado": f"{_MADO}/MadoAnatomicalRegionExtension",
 }
+_REGION_ID = "dicom-region-"
+"""Begin of Extension.id, by which a region is known to be ours."""
 _REGIONS = {
     ("63337009", "Lower trunk"): """
         LOWERTRUNK ABDOMEN ABDOMENPELVIS PELVIS ADRENAL APPENDIX ASCENDINGCOLON BILEDUCT BILIARYTRACT BLADDER
@@ -62,11 +64,13 @@ _REGIONS_BY_CODE = _regions_by_code()
 
 
 def set_regions(study: Resource, profile: str, body_sites: Iterable[str]) -> None:
-    """Say in which regions the body sites (SNOMED CT codes) of the series lie. Other extensions stay, first."""
+    """Say in which regions the body sites (SNOMED CT codes) of the series lie. Others' extensions stay, first."""
     url = _ANATOMICAL_REGION[profile]
     regions = sorted({region for code in body_sites for region in _REGIONS_BY_CODE.get(code, ())})
-    ours = [_region(url, code, display) for code, display in regions]
-    extensions = [e for e in study.get("extension") or () if e.get("url") != url] + ours
+    theirs = [e for e in study.get("extension") or () if not _is_our_region(e, url)]
+    said = {coding.get("code") for e in theirs if e.get("url") == url for coding in _codings(e)}
+    ours = [_region(url, code, display) for code, display in regions if code not in said]
+    extensions = theirs + ours
     if extensions:
         study["extension"] = extensions
     else:
@@ -74,7 +78,16 @@ def set_regions(study: Resource, profile: str, body_sites: Iterable[str]) -> Non
 
 
 def _region(url: str, code: str, display: str) -> Resource:
-    return {"url": url, "valueCodeableConcept": {"coding": [{"system": SCT, "code": code, "display": display}]}}
+    concept = {"coding": [{"system": SCT, "code": code, "display": display}]}
+    return {"id": f"{_REGION_ID}{code}", "url": url, "valueCodeableConcept": concept}
+
+
+def _is_our_region(extension: Resource, url: str) -> bool:
+    return extension.get("url") == url and str(extension.get("id") or "").startswith(_REGION_ID)
+
+
+def _codings(extension: Resource) -> list[Resource]:
+    return (extension.get("valueCodeableConcept") or {}).get("coding") or []
 
 
 def type_study_identifier(study: Resource) -> None:

@@ -46,9 +46,17 @@ def test_components(text: str, expected: tuple[str | None, str, str, str]) -> No
     )
 
 
-@pytest.mark.parametrize("value", ["", "^^^^", "  ", {"Alphabetic": "^^^^"}, {"Alphabetic": None}, {}, None, "=="])
+@pytest.mark.parametrize(
+    "value", ["", "^^^^", "^^^,", "^^^^ , ,", "  ", {"Alphabetic": "^^^^"}, {"Alphabetic": None}, {}, None, "=="]
+)
 def test_a_name_without_components_is_no_name(value: object) -> None:
     assert _read(value) is None
+
+
+def test_a_name_of_commas_empties_nothing() -> None:
+    scene = Scene()
+    scene.send_each(event(1, PatientName="Doe^Jane"), event(2, instance="1.2.3.1.2", PatientName="^^^,"))
+    assert scene.patient["name"] == [{"use": "usual", "family": "Doe", "given": ["Jane"]}]
 
 
 def test_a_plain_string_holds_the_groups_with_equals_signs() -> None:

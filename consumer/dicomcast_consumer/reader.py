@@ -100,7 +100,9 @@ class EventReader:
         except MalformedRecordError as error:
             raise RejectedError("decode", "decode.malformed", str(error)) from None
         except UnknownSchemaError as error:
-            raise BrokenContractError(f"{_place(record)}: {error}") from None
+            raise BrokenContractError(
+                f"{_place(record)}: {error}; one that nobody of ours wrote can be passed over: docs/troubleshooting.md"
+            ) from None
 
     def _feed(self, record: Record, event: DicomChangeEvent) -> FeedSource:
         source = self._feeds.get(event.feed)

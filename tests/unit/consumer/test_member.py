@@ -317,6 +317,28 @@ def test_an_unknown_feed_stops_the_partition_and_is_no_letter(fhir: RunningFhirS
         asyncio.run(scenario())
 
 
+def test_a_record_of_an_unknown_schema_stops_the_partition_and_the_way_past_it_loses_nothing(
+    fhir: RunningFhirServer,
+) -> None:
+    """As docs/troubleshooting.md says: event by event, all that stands before the record is applied and committed."""
+
+    committed: dict[int, int] = {}
+
+    async def scenario() -> None:
+        limits = Limits(commit_every_s=0.02, max_in_flight=1, max_records=1)
+        async with running_member(fhir.base_url, limits=limits) as member:
+            events = [create(n, f"1.{n}", f"1.{n}.1", patient_id=f"P{n}") for n in range(1, 7)]
+            records = [record(event, offset=n) for n, event in enumerate(events)]
+            records[4] = replace(records[4], value=b"\xc3\x01" + b"12345678junk")
+            member.source.produce(records)
+            await asyncio.wait({member.task}, timeout=20)
+            committed.update(member.source.committed)
+
+    with pytest.raises(BrokenContractError, match=r"offset 4 .* docs/troubleshooting.md"):
+        asyncio.run(scenario())
+    assert (committed, len(fhir.journal.writes())) == ({0: 4}, 4)
+
+
 def test_decision_15_an_event_of_another_data_partition_stops_the_partition(fhir: RunningFhirServer) -> None:
     async def scenario() -> None:
         async with running_member(fhir.base_url) as member:

@@ -138,7 +138,7 @@ class Gate:
     def _note(self, before: BreakerState, reason: str) -> None:
         after = self._breaker.state
         if before is not after:
-            if after is BreakerState.OPEN and reason != self._reason:
+            if after is BreakerState.OPEN and reason not in ("", self._reason):  # "": a probe was cancelled
                 log.error("breaker.opened", reason=reason)
                 self._reason = reason
             if after is BreakerState.CLOSED:

@@ -13,7 +13,7 @@ __all__ = ["RejectionGuard", "Verdicts"]
 
 
 class Verdicts(NamedTuple):
-    """How many studies were accepted and refused so far; one that is decided again and again counts once."""
+    """How many studies were accepted and refused so far; the same verdict on one again counts once."""
 
     accepted: int
     refused: int

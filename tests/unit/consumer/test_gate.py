@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from dicomcast_consumer.breaker import Breaker
-from dicomcast_consumer.errors import HeldError, RejectedError
+from dicomcast_consumer.errors import HeldError, RejectedError, SystemicError
 from dicomcast_consumer.gate import Gate
 from dicomcast_consumer.rejection_guard import RejectionGuard
+from structlog.testing import capture_logs
 
 REFUSED = RejectedError("fhir", "fhir.422", "no", 422)
 
@@ -125,5 +126,21 @@ def test_who_is_refused_again_is_to_blame_once_others_went_through() -> None:
         await accept(gate, b"5")
         with pytest.raises(RejectedError):
             await refuse(gate, b"4", held=held)
+
+    asyncio.run(scenario())
+
+
+def test_a_probe_that_is_cancelled_leaves_the_reason_as_it_was() -> None:
+    """Bug put back: `breaker.opened reason=`, and the page and the probes did not say any more why."""
+
+    async def scenario() -> None:
+        gate = gate_of(RejectionGuard())
+        with contextlib.suppress(SystemicError):
+            async with gate.attempt([b"1"]):
+                raise SystemicError("403")
+        with capture_logs() as logs, contextlib.suppress(asyncio.CancelledError):
+            async with gate.attempt([b"2"]):
+                raise asyncio.CancelledError
+        assert (gate.closed_by, logs) == ("403", [])
 
     asyncio.run(scenario())

@@ -3,12 +3,14 @@
 The offset of a rejected event moves on only after the broker has acknowledged its letter (G3).
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
+from dicomcast_runtime.errors import DependencyError
 from dicomcast_runtime.kafka_clients import Producer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_schemas.topic import DeadLetterHeader, rfc3339
@@ -67,19 +69,15 @@ class DeadLetterProducer:
 
     def __init__(self, *, topic: str, config: Mapping[str, Any]) -> None:
         self._topic = topic
-        self._config = config
         self._producer = letter_producer(config)
-        self._broken = False
 
     def send(self, letter: Letter, answer: Callable[[str | None], None]) -> None:
         """Produces the letter. `answer` gets None once it is acknowledged, else the error's name; it is called in a
         later `poll`, or at once when the client does not take it."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            answer(None if error is None else self._named(error))
+            answer(None if error is None else str(error.name()))
 
-        if self._broken:  # an idempotent producer does not recover from a fatal error by itself
-            self._producer, self._broken = letter_producer(self._config), False
         try:
             self._producer.produce(
                 self._topic,
@@ -90,18 +88,20 @@ class DeadLetterProducer:
                 on_delivery=delivered,
             )
         except KafkaException as error:
-            answer(self._named(error.args[0]))
+            answer(str(error.args[0].name()))
         except BufferError:
             answer("_QUEUE_FULL")
 
-    def _named(self, error: KafkaError) -> str:
-        self._broken = self._broken or error.fatal() or error.code() == KafkaError._FATAL
-        return str(error.name())
-
     def poll(self) -> None:
-        """Serves the answers that have come."""
-        self._producer.poll(0)
+        """Serves the answers that have come. Raises DependencyError when the client has failed for good, as an
+        idempotent one may: the next process sends what was not acknowledged anew."""
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            text = error.args[0].str()
+            raise DependencyError(f"the producer of dead letters has failed for good ({text}): start again") from None
 
     def flush(self, timeout_s: float) -> None:
         """Waits for the letters on their way."""
-        self._producer.flush(timeout_s)
+        with contextlib.suppress(KafkaException):  # it has failed for good, which poll says
+            self._producer.flush(timeout_s)

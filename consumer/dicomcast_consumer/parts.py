@@ -66,8 +66,8 @@ def letter_producer_config(settings: ConsumerSettings) -> dict[str, Any]:
     """librdkafka's properties of what produces dead letters."""
     config = settings.kafka.client(enable_idempotence=True, acks="all", partitioner=PARTITIONER)
     config = {name: value for name, value in config.items() if name not in OF_CONSUMERS}
-    # What a record's own size allows, and the reason on top.
-    config.setdefault("message.max.bytes", settings.topic.max_record_bytes + 65_536)
+    # The client's own limit is out of the way: the topic's is the one that `topics apply` and the start know of.
+    config.setdefault("message.max.bytes", 1_000_000_000)
     config.setdefault("client.id", "dicomcast-consumer-dead-letters")
     # How long an attempt may take: a drain waits for it, and the next attempt sends the letter anew.
     config.setdefault("message.timeout.ms", 10_000)

@@ -24,6 +24,7 @@ API_KEYS: Final = {
     "JoinGroup": 11,
     "Heartbeat": 12,
     "SyncGroup": 14,
+    "InitProducerId": 22,
     "AddPartitionsToTxn": 24,
 }
 _PRODUCER: Final = 0

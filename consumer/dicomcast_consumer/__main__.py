@@ -1,7 +1,6 @@
 """dicomcast-consumer: applies the change feed of a DICOM server, read from Kafka, to a FHIR server."""
 
 import asyncio
-import importlib.metadata
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -12,6 +11,7 @@ from dicomcast_runtime.exit_codes import ExitCode
 from dicomcast_runtime.logs import configure_logs, raised_at
 from dicomcast_runtime.printed_settings import printed_settings
 from dicomcast_runtime.settings import load_settings
+from dicomcast_runtime.version_option import print_version
 
 from . import dlq_command, replay_command
 from .command_settings import ConfigFile
@@ -34,9 +34,10 @@ app = typer.Typer(
 
 Settings come from the environment (DICOMCAST_…) or a TOML file (--config); docs/consumer-commands.md has each command.
 
-Exit codes: 0 done, or drained after SIGTERM; 64 a setting or the command line is wrong; 65 some input was rejected;
-69 a server stayed away; 70 stuck, or a bug; 75 another writes the group's offsets; 78 the contract of the topic is
-broken.""",
+Exit codes: 0 done, or drained after SIGTERM; 1 `verify` found differences; 64 a setting or the command line is wrong;
+65 some input was rejected, or what was asked for is not there; 69 a server stayed away; 70 stuck, or a bug;
+75 another writes the group's offsets; 78 the contract of the topic is broken; 130 `dlq replay` was ended before it was
+through.""",
 )
 
 PrintConfig = Annotated[
@@ -44,16 +45,13 @@ PrintConfig = Annotated[
 ]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"dicomcast-consumer {importlib.metadata.version('dicomcast')}")
-        raise typer.Exit
-
-
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool,
+        typer.Option(
+            "--version", callback=print_version("dicomcast-consumer"), is_eager=True, help="Print the version and end."
+        ),
     ] = False,
 ) -> None:
     """Options before the command."""

@@ -18,6 +18,7 @@ from dicomcast_runtime.logs import configure_logs
 from dicomcast_runtime.printed_settings import printed_settings
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.settings import load_settings
+from dicomcast_runtime.version_option import print_version
 from dicomcast_runtime.watchdog import Watchdog
 from dicomcast_schemas import SCHEMA_JSON
 
@@ -53,7 +54,7 @@ app = typer.Typer(
 Settings come from the environment (DICOMCAST_…) or a TOML file (--config); docs/producer.md has each command.
 
 Exit codes: 0 done, or drained after SIGTERM; 1 `cursor set` was not confirmed; 64 a setting or the command line is
-wrong; 69 a server stayed away; 75 another instance has taken over; 78 the contract is broken.""",
+wrong; 69 a server stayed away; 70 stuck, or a bug; 75 another instance has taken over; 78 the contract is broken.""",
 )
 cursor_app = typer.Typer(
     no_args_is_help=True, help="Show how far the feed is on the topic, or put the cursor elsewhere."
@@ -61,6 +62,19 @@ cursor_app = typer.Typer(
 topics_app = typer.Typer(no_args_is_help=True, help="Compare or create the topics of events, cursor and dead letters.")
 app.add_typer(cursor_app, name="cursor")
 app.add_typer(topics_app, name="topics")
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version("dicomcast-producer"), is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
 
 ConfigFile = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ both processes: each ignores the sections of the other. Everything that is wrong
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeGuard, TypeVar, get_args, get_origin
 
@@ -173,8 +173,28 @@ def _problem(item: Any, settings: type[ProcessSettings]) -> str:
     if item["type"] == "missing":
         needed = _required(settings.model_fields[where[0]].annotation) if len(where) == 1 else ()
         return f"{', '.join(f'{name}__{part}' for part in needed) or name}: is required and not set"
-    text = "there is no such setting" if item["type"] == "extra_forbidden" else item["msg"]
-    return f"{name}: {text.removeprefix('Value error, ')}"
+    return f"{name}: {_fault(item, settings)}"
+
+
+def _fault(item: Any, settings: type[ProcessSettings]) -> str:
+    *above, last = item["loc"]
+    section = _section_at(settings, above)
+    if item["type"] == "extra_forbidden" and section is not None:
+        names = (f"{n}__…" if _is_section(f.annotation) else n for n, f in section.model_fields.items())
+        place = ENV_PREFIX + "__".join(str(part) for part in above)
+        return f"there is no such setting ({place.upper()} has: {', '.join(sorted(names)).upper()})"
+    if item["type"] == "string_pattern_mismatch" and section is not None:
+        return f"must match {item['ctx']['pattern']}: {section.model_fields[last].description}"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _section_at(settings: type[BaseModel], names: Sequence[Any]) -> type[BaseModel] | None:
+    """The section of this name; None for what is none."""
+    found: Any = settings
+    for name in names:
+        field = found.model_fields.get(name) if _is_section(found) else None
+        found = get_args(found)[1] if get_origin(found) is dict else field and field.annotation
+    return found if _is_section(found) else None
 
 
 def _required(section: Any) -> tuple[str, ...]:

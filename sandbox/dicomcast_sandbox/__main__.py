@@ -6,12 +6,26 @@ from typing import Annotated, NoReturn
 import typer
 from dicomcast_runtime.errors import StopError
 from dicomcast_runtime.exit_codes import ExitCode
+from dicomcast_runtime.version_option import print_version
 
 __all__ = ["main"]
 
 _USAGE_OF_TYPER = 2
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version("dicomcast-sandbox"), is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes a free one.")]
 

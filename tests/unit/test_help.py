@@ -1,5 +1,6 @@
 """The help of both command lines: every command, option and argument says in sentences what it is for; completion."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 import typer
 from dicomcast_consumer.__main__ import app as consumer_app
 from dicomcast_producer.__main__ import app as producer_app
+from dicomcast_sandbox.__main__ import app as sandbox_app
+from typer.testing import CliRunner
 
 APPS = {"dicomcast-producer": producer_app, "dicomcast-consumer": consumer_app}
 DOCS = Path(__file__).parents[2] / "docs"
@@ -85,6 +88,21 @@ def test_completion_is_installed_for_a_shell_that_then_completes_commands_and_op
     )
     assert bash(complete.format(script, process, process, "doc", 1, process)).split() == ["doctor"]
     assert "--json" in bash(complete.format(script, process, process, "doctor --", 2, process)).split()
+
+
+@pytest.mark.parametrize(("process", "app"), [*APPS.items(), ("dicomcast-sandbox", sandbox_app)])
+def test_each_program_tells_its_version(process: str, app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"{process} {importlib.metadata.version('dicomcast')}\n")
+
+
+@pytest.mark.parametrize(
+    ("process", "page"), [("dicomcast-producer", "producer"), ("dicomcast-consumer", "consumer-commands")]
+)
+def test_the_help_has_the_exit_codes_of_the_page(process: str, page: str) -> None:
+    documented = re.findall(r"^\| (\d+) \|", (DOCS / f"{page}.md").read_text(encoding="utf-8"), re.MULTILINE)
+    said = (typer.main.get_command(APPS[process]).help or "").partition("Exit codes:")[2]
+    assert re.findall(r"\b(\d+)\b", said) == documented
 
 
 def test_completion_is_documented() -> None:

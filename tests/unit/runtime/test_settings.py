@@ -148,3 +148,22 @@ def test_a_url_must_be_one(url: str) -> None:
 
 def test_a_kind_of_authentication_says_what_it_needs() -> None:
     assert "token_url, client_id, client_secret" in error(DICOMCAST_FHIR__AUTH__KIND="oauth2")
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "known"),
+    [
+        ("FHIR__ULR", "FHIR", "AUTH__…, CA_FILE"),
+        ("SOURCES__MAIN__URL", "SOURCES__MAIN", "DICOMWEB_URL"),
+        ("MAPPING__PATIENT__SYSTM", "MAPPING__PATIENT", "SYSTEM"),
+    ],
+)
+def test_an_unknown_setting_is_told_with_those_of_its_section(name: str, section: str, known: str) -> None:
+    text = error(**{f"DICOMCAST_{name}": "x"})
+    assert f"DICOMCAST_{name}: there is no such setting (DICOMCAST_{section} has: " in text
+    assert known in text
+
+
+def test_what_has_not_its_form_is_told_with_what_the_setting_is() -> None:
+    assert "DICOMCAST_HTTP__LISTEN: must match ^(off|" in error(DICOMCAST_HTTP__LISTEN="9580")
+    assert "`host:port` of /livez" in error(DICOMCAST_HTTP__LISTEN="9580")

@@ -13,14 +13,15 @@ from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.settings import load_settings
 
 from .command_settings import ConfigFile, LetterSettings
+from .counted import counted
 from .group_admin import GroupAdmin
 from .output_file import require_writable, write_file
 from .progress import progress
 from .replay import Replay, apply_offsets
 from .replay_join import OnlyMember
-from .replay_plan import PlannedPartition, to_csv, warnings
+from .replay_plan import PlannedPartition, beyond, to_csv, warnings
 from .replay_search import feed_sequence
-from .replay_target import SequenceFrom, StudyFrom, Target, parse_target
+from .replay_target import Arrival, SequenceFrom, StudyFrom, Target, parse_target
 from .table import print_table
 from .topic_reader import TopicReader
 
@@ -83,8 +84,10 @@ def plan(to: To = None, study: Study = None, csv: Csv = None, json: Json = False
     target = _target(to or [], study)
     planned = _plan(load_settings(LetterSettings, config=config), target, csv=csv, json=json)
     if not json and csv != _STANDARD_OUTPUT:
-        redo = sum(each.redo for each in planned)
-        typer.echo(f"{redo} offsets again in all. To do so, stop the members and give `replay apply` the same options.")
+        redo, skip = sum(each.redo for each in planned), sum(each.skip for each in planned)
+        passed_over = f", {skip} unread passed over" if skip else ""
+        again = f"{counted(redo, 'offset')} again in all{passed_over}"
+        typer.echo(f"{again}. To do so, stop the members and give `replay apply` the same options.")
 
 
 @app.command("apply")
@@ -110,7 +113,8 @@ def apply(
     names = {"topic": settings.topic.name, "group": group}
     apply_offsets(GroupAdmin(settings.kafka, **names), wanted, join=OnlyMember(settings.kafka, **names))
     if not json and csv != _STANDARD_OUTPUT:
-        typer.echo(f"{group}: {len(wanted)} partitions reset and read back. Start its members: they read from there.")
+        reset = counted(len(wanted), "partition")
+        typer.echo(f"{group}: {reset} reset and read back. Start its members: they read from there.")
 
 
 def _target(to: Sequence[str], study: str | None) -> Target:
@@ -128,7 +132,8 @@ def _plan(settings: LetterSettings, target: Target, *, csv: Path | None, json: b
     with TopicReader(settings.kafka, **names) as records, progress(_doing(target)) as advance:
         replay = Replay(group, records, sequence_of=partial(feed_sequence, schema_by_id=settings.schema_by_id()))
         planned = replay.plan(target, advance)
-    for text in warnings(planned):
+    sought = _sought(target)
+    for text in [*warnings(planned), *([] if sought is None else beyond(planned, sought))]:
         typer.echo(f"warning: {text}", err=True)
     if json:
         typer.echo(orjson.dumps(_document(settings, planned)).decode())
@@ -138,6 +143,16 @@ def _plan(settings: LetterSettings, target: Target, *, csv: Path | None, json: b
         text = to_csv(settings.topic.name, {e.partition: e.target for e in planned if e.target is not None})
         typer.echo(text, nl=False) if csv == _STANDARD_OUTPUT else write_file("--csv", csv, text.encode())
     return planned
+
+
+def _sought(target: Target) -> str | None:
+    """What the records are searched for, if they are."""
+    match target:
+        case SequenceFrom(sequence=sequence):
+            return f"sequence {sequence}"
+        case Arrival(at):
+            return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return None
 
 
 def _doing(target: Target) -> str:
@@ -168,4 +183,4 @@ def _document(settings: LetterSettings, planned: Sequence[PlannedPartition]) -> 
 def _confirm(group: str, partitions: int) -> None:
     if not sys.stdin.isatty():
         raise ConfigurationError("nothing was reset: add --yes where there is no terminal to ask on")
-    typer.confirm(f"Reset {partitions} partitions of {group}?", abort=True, err=True)
+    typer.confirm(f"Reset {counted(partitions, 'partition')} of {group}?", abort=True, err=True)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+import typer
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from dicomcast_runtime.errors import ConfigurationError, DependencyError
+from dicomcast_runtime.errors import ConfigurationError
 from dicomcast_runtime.kafka_clients import ReadingConsumer
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
@@ -30,8 +31,8 @@ class OnlyMember:
     def __call__(self, offsets: Mapping[int, int], *, partitions: tuple[int, ...]) -> None:
         """Commits the offsets once all `partitions` are assigned to this member.
 
-        Raises ConfigurationError when it gets fewer, for then others are alive, and DependencyError when a commit is
-        refused.
+        Says on standard error that it waits. Raises ConfigurationError when it gets fewer or none, for then others are
+        alive, and DependencyError when a commit is refused.
         """
         try:
             consumer = ReadingConsumer(self._config())
@@ -52,6 +53,9 @@ class OnlyMember:
             consumer.close()
 
     def _wait(self, consumer: Consumer, wanted: set[int]) -> None:
+        typer.echo(
+            f"joining {self._group}, for up to {_WAIT_S:.0f} s: this cluster does not tell its members", err=True
+        )
         began_at = time.monotonic()
         assigned_at: float | None = None
         while True:
@@ -67,9 +71,9 @@ class OnlyMember:
                     "Stop them first, then apply again"
                 )
             if now - began_at > _WAIT_S:
-                raise DependencyError(
-                    f"joining {self._group} gave no partition in {_WAIT_S:.0f} s: another member is alive, or one that "
-                    "was killed has not timed out yet. Apply again later"
+                raise ConfigurationError(
+                    f"joining {self._group} gave no partition in {_WAIT_S:.0f} s: it has live members, or one that was "
+                    "killed has not timed out yet. Stop them first, then apply again"
                 )
 
     def _config(self) -> dict[str, Any]:

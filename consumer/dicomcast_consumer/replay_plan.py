@@ -1,11 +1,14 @@
 """What resetting a group's offsets would do, and whether it was done. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from .counted import counted
 
 __all__ = [
     "PartitionOffsets",
     "PlannedPartition",
+    "beyond",
     "differences",
     "plan_partitions",
     "refusals",
@@ -78,6 +81,13 @@ def warnings(plan: Iterable[PlannedPartition]) -> list[str]:
     return [text for each in plan for text in _warnings(each)]
 
 
+def beyond(plan: Sequence[PlannedPartition], sought: str) -> list[str]:
+    """A warning where no record was found from `sought` on, in whatever partition: it stands for the end."""
+    if any(each.target != each.now.end for each in plan):
+        return []
+    return [f"the topic has no record from {sought} on: begins at the end, as with `--to latest`"]
+
+
 def _warnings(each: PlannedPartition) -> list[str]:
     found: list[str] = []
     begin, end, committed = each.now.begin, each.now.end, each.now.committed
@@ -88,7 +98,8 @@ def _warnings(each: PlannedPartition) -> list[str]:
     elif each.asked is not None:
         found.append(f"partition {each.partition}: offset {each.asked} is beyond the end of the log: begins at {end}")
     if each.skip:
-        found.append(f"partition {each.partition}: {each.skip} offsets that the group has not read are passed over")
+        skipped, are = counted(each.skip, "offset"), "is" if each.skip == 1 else "are"
+        found.append(f"partition {each.partition}: {skipped} that the group has not read {are} passed over")
     if committed is not None and not begin <= committed <= end:
         found.append(
             f"partition {each.partition}: the group's offset {committed} is outside the log [{begin}, {end}): "

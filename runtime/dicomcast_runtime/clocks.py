@@ -7,7 +7,7 @@ from typing import Final
 
 import httpx
 
-from .doctor import Finding, doubtful
+from .doctor import Finding, NotAskedError, doubtful
 
 __all__ = ["TOLERANCE", "HttpClock", "broker_clock_finding", "clock_finding"]
 
@@ -46,9 +46,12 @@ class HttpClock:
 
 
 def clock_finding(whose: str, ahead: timedelta | None, *, suffers: str) -> Finding:
-    """What a difference means. `whose`: such as `the FHIR server`; `suffers`: what goes wrong with clocks apart."""
+    """What a difference means. `whose`: such as `the FHIR server`; `suffers`: what goes wrong with clocks apart.
+
+    Raises NotAskedError when the time is not told.
+    """
     if ahead is None:
-        return Finding(f"{whose} does not tell the time")
+        raise NotAskedError(f"{whose} does not tell the time")
     if abs(ahead) <= TOLERANCE:
         return Finding(f"{whose} and this machine differ by less than {TOLERANCE.seconds} s")
     side = "ahead of" if ahead > timedelta(0) else "behind"
@@ -57,9 +60,12 @@ def clock_finding(whose: str, ahead: timedelta | None, *, suffers: str) -> Findi
 
 
 def broker_clock_finding(newest: datetime | None, now: datetime) -> Finding:
-    """What the newest record says: Kafka tells no time but that of records' arrival, so only a clock ahead is seen."""
+    """What the newest record says: Kafka tells no time but that of records' arrival, so only a clock ahead is seen.
+
+    Raises NotAskedError without one.
+    """
     if newest is None:
-        return Finding("no record yet to tell the time by")
+        raise NotAskedError("there is no record to tell the time by, or the brokers do not tell of it")
     if newest - now <= TOLERANCE:
         return Finding("no record has come from the future; Kafka tells no other time")
     return clock_finding("Kafka", newest - now, suffers="ages of records and `replay --to` a time are off by it")

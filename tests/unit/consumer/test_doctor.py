@@ -77,7 +77,7 @@ def test_one_line_for_each_check(run: Run, env: dict[str, str]) -> None:
     lines = result.out.splitlines()
     assert result.code == 0
     assert all(line.startswith(("ok:      ", "skipped: ")) for line in lines[:-1])
-    assert lines[-1] == f"checks: {len(lines) - 3} ok, 2 skipped"
+    assert lines[-1] == f"checks: {len(lines) - 4} ok, 3 skipped"
     assert result.err == ""
 
 

@@ -4,6 +4,7 @@ import pytest
 from dicomcast_consumer.replay_plan import (
     PartitionOffsets,
     PlannedPartition,
+    beyond,
     differences,
     plan_partitions,
     refusals,
@@ -50,6 +51,13 @@ def test_skipping_and_lost_offsets_are_said() -> None:
     assert warnings([only(at(), 20)]) == []
     assert any("passed over" in text for text in warnings([only(at(), 90)]))
     assert any("outside the log" in text for text in warnings([only(at(committed=3), 10)]))
+
+
+def test_a_search_that_finds_no_record_is_said_to_begin_at_the_end() -> None:
+    assert beyond([only(at(), 100), only(at(1), 100)], "sequence 99999") == [
+        "the topic has no record from sequence 99999 on: begins at the end, as with `--to latest`"
+    ]
+    assert beyond([only(at(), 100), only(at(1), 99)], "sequence 5") == []
 
 
 def test_an_unknown_partition_is_refused() -> None:

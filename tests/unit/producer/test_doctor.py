@@ -64,7 +64,7 @@ def test_all_is_well_and_nothing_was_written(env: dict[str, str], dicom: DicomSe
     fill(dicom.store, range(1, 4))
     checks = found(env, code=0, FEED__API_VERSION=version)
     assert {name for name, said in checks.items() if not said.startswith("ok")} == {
-        *("topics.settings", "transactions", "registry", "feed.identity")
+        *("topics.settings", "transactions", "registry", "feed.identity", "kafka.clock")
     }
     assert "latest sequence is 8" in checks["feed"]
     assert "(1 entry)" in checks["feed.page"]

@@ -3,6 +3,7 @@
 When a text is not found any more, the product has changed: find where the bug would be made now, and put that here.
 """
 
+from tests.mutations.letters_table import LETTER_MUTATIONS
 from tests.mutations.mutation import Mutation
 from tests.mutations.producer_table import PRODUCER_MUTATIONS
 
@@ -13,11 +14,11 @@ _DOSE_RULES = "tests/unit/mapping/test_dose.py"
 _MEMBER = "tests/unit/consumer/test_member.py"
 _SOURCE = "tests/unit/consumer/test_metadata_source.py"
 _PAGE = "tests/unit/web"
-_REFUSED = "tests/unit/consumer/test_refused_studies.py"
 _CONSUMER = "consumer/dicomcast_consumer"
 
 MUTATIONS = (
     *PRODUCER_MUTATIONS,
+    *LETTER_MUTATIONS,
     Mutation(
         name="the highest offset seen is committed instead of the lowest unfinished",
         file=f"{_CONSUMER}/offsets.py",
@@ -110,7 +111,7 @@ MUTATIONS = (
     ),
     Mutation(
         name="409 is sent to the dead letters",
-        file=f"{_CONSUMER}/fhir_client.py",
+        file=f"{_CONSUMER}/fhir_answer.py",
         old='if status == 412 and "multiple-matches" in codes:',
         new='if status == 409 or (status == 412 and "multiple-matches" in codes):',
         tests=[f"{_MEMBER}::test_a_conflict_is_read_again_and_never_a_letter"],
@@ -118,8 +119,8 @@ MUTATIONS = (
     Mutation(
         name="a server that cannot be reached is a lone study's misfortune",
         file=f"{_CONSUMER}/gate.py",
-        old="failed = None if isinstance(error, UnreachableError) else lane",
-        new="failed = lane",
+        old="failed = None if isinstance(error, UnreachableError) else lanes[0]",
+        new="failed = lanes[0]",
         tests=["tests/unit/consumer/test_fhir_answers.py::test_no_connection_is_an_outage_when_a_single_study_waits"],
     ),
     Mutation(
@@ -373,62 +374,5 @@ MUTATIONS = (
         old='        raise RejectedError("map", "map.patient_issuer_unknown", _ISSUER_UNKNOWN)\n',
         new="        pass\n",
         tests=["tests/unit/mapping/test_patient.py::test_one_number_of_two_issuers_is_never_one_patient[True]"],
-    ),
-    Mutation(
-        name="a later event without effect supersedes a dead letter",
-        file=f"{_CONSUMER}/dlq_replay.py",
-        old="self._later.pass_over(chunk.partition, offset)",
-        new="pass",
-        tests=[
-            "tests/unit/consumer/test_dlq_replay.py::"
-            "test_a_later_event_that_has_no_effect_supersedes_nothing[another data partition]",
-            "tests/unit/consumer/test_dlq_replay.py::"
-            "test_a_later_event_that_has_no_effect_supersedes_nothing[filtered out]",
-        ],
-    ),
-    Mutation(
-        name="the guard: of a bundle that was accepted one study counts",
-        file=f"{_CONSUMER}/gate.py",
-        old="for lane in lanes:",
-        new="for lane in lanes[:1]:",
-        tests=["tests/unit/consumer/test_gate.py::test_each_study_of_a_bundle_that_was_accepted_counts"],
-    ),
-    Mutation(
-        name="the guard: what was refused already is tried before what was not",
-        file=f"{_CONSUMER}/gate.py",
-        old="None if self._waiting else",
-        new="",
-        tests=["tests/unit/consumer/test_gate.py::test_who_was_refused_lets_the_others_go_first"],
-    ),
-    Mutation(
-        name="the guard: a held study is waited for before the others of its group are tried",
-        file=f"{_CONSUMER}/apply.py",
-        old="held.append((work, error))",
-        new="rejections += await self._apply_held(group, deque([(work, error)]))",
-        tests=[f"{_REFUSED}::test_what_is_refused_holds_nothing_up_that_is_accepted[two in front of each bundle]"],
-    ),
-    Mutation(
-        name="the guard: a held study keeps its place among those in flight",
-        file=f"{_CONSUMER}/worker.py",
-        old="if not group.stuck and not group.held",
-        new="if not group.stuck",
-        tests=[f"{_REFUSED}::test_what_is_refused_holds_nothing_up_that_is_accepted[all before the good ones]"],
-    ),
-    Mutation(
-        name="the guard: a server that refuses every study flushes the topic into dead letters",
-        file=f"{_CONSUMER}/rejection_guard.py",
-        old="return accepted * self._least > refused",
-        new="return True",
-        tests=[
-            "tests/unit/consumer/test_gate.py::test_who_is_refused_again_is_to_blame_once_others_went_through",
-            f"{_REFUSED}::test_a_server_that_refuses_what_it_refused_before_fills_no_dead_letter_topic",
-        ],
-    ),
-    Mutation(
-        name="a dead letter believes what others wrote into the headers of its record",
-        file=f"{_CONSUMER}/dead_letter.py",
-        old="h.ATTEMPTS: str(attempts),",
-        new='h.ATTEMPTS: str(int(dict(record.headers).get(h.ATTEMPTS) or b"0") + 1),',
-        tests=[f"{_MEMBER}::test_a_letters_headers_that_others_wrote_are_not_believed"],
     ),
 )

@@ -11,7 +11,16 @@ from dicomcast_schemas.topic import CE_ID, CE_SUBJECT, DeadLetterHeader, rfc3339
 from .dlq_forms import shown_feed, shown_key, shown_uid
 from .record import Record
 
-__all__ = ["DeadLetter", "Filters", "LetterId", "as_document", "event_document", "parse_position", "read_letter"]
+__all__ = [
+    "DeadLetter",
+    "Filters",
+    "LetterId",
+    "as_document",
+    "event_document",
+    "number",
+    "parse_position",
+    "read_letter",
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -99,7 +108,7 @@ def read_letter(record: Record) -> DeadLetter:
     """The letter by its headers alone; what a header does not say is empty. Raises nothing."""
     h, headers = DeadLetterHeader, text_headers(list(record.headers))
     feed, _, sequence = headers.get(CE_ID, "").rpartition(":")
-    partition, offset = (_number(headers.get(name, "")) for name in (h.SOURCE_PARTITION, h.SOURCE_OFFSET))
+    partition, offset = (number(headers.get(name, "")) for name in (h.SOURCE_PARTITION, h.SOURCE_OFFSET))
     known = h.SOURCE_TOPIC in headers and partition is not None and offset is not None
     return DeadLetter(
         partition=record.partition,
@@ -108,12 +117,12 @@ def read_letter(record: Record) -> DeadLetter:
         study_instance_uid=(record.key or b"").decode("utf-8", "replace"),
         sop_instance_uid=(headers.get(CE_SUBJECT) or "").strip(" \0") or None,
         feed=shown_feed(feed),
-        sequence=_number(sequence),
+        sequence=number(sequence),
         reason=headers.get(h.REASON, ""),
         code=headers.get(h.ERROR_CODE, ""),
         text=headers.get(h.ERROR_MESSAGE, ""),
-        http_status=_number(headers.get(h.HTTP_STATUS, "")),
-        attempts=_number(headers.get(h.ATTEMPTS, "")) or 0,
+        http_status=number(headers.get(h.HTTP_STATUS, "")),
+        attempts=number(headers.get(h.ATTEMPTS, "")) or 0,
         failed_at=_time(headers.get(h.FAILED_AT, "")),
         id=LetterId(headers[h.SOURCE_TOPIC], partition or 0, offset or 0) if known else None,
     )
@@ -159,8 +168,9 @@ def parse_position(text: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+def number(text: str) -> int | None:
+    """The number that a header is, as Kafka and the change feed count: 64 bits; None for any other text."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def _time(text: str) -> datetime | None:

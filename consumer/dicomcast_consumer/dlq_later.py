@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from dicomcast_schemas.topic import CE_ID, CE_SUBJECT, text_headers
 
-from .dlq import DeadLetter, LetterId
+from .dlq import DeadLetter, LetterId, number
 from .record import Record
 
 __all__ = ["Instance", "LaterEvents", "instance_of"]
@@ -83,5 +83,4 @@ def _named(record: Record, headers: Mapping[str, str]) -> Instance | None:
 
 
 def _sequence(headers: Mapping[str, str]) -> int | None:
-    text = headers.get(CE_ID, "").rpartition(":")[2]
-    return int(text) if text.isdecimal() else None
+    return number(headers.get(CE_ID, "").rpartition(":")[2])

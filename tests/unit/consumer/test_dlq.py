@@ -60,8 +60,9 @@ def test_a_letter_by_its_headers() -> None:
     }
 
 
-def test_a_record_that_is_no_letter_of_ours_is_shown_all_the_same() -> None:
-    bare = replace(record(create(9, "1.2", "1.2.3"), offset=0), headers=(("dlq.attempts", b"many"),), key=None)
+@pytest.mark.parametrize("attempts", [b"many", b"9" * 5_000])
+def test_a_record_that_is_no_letter_of_ours_is_shown_all_the_same(attempts: bytes) -> None:
+    bare = replace(record(create(9, "1.2", "1.2.3"), offset=0), headers=(("dlq.attempts", attempts),), key=None)
     found = read_letter(bare)
     assert (found.study, found.sequence, found.code, found.attempts, found.failed_at) == (None, None, "", 0, None)
 

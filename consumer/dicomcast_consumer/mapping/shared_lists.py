@@ -83,10 +83,11 @@ def merge_list(
     found = _Entries(element, known, identify, marks)
     if found.ours and marks.is_older(mark, element):
         return True
-    if replaces and found.ours and found.lacks(entries):
+    said = [(entry, identify(entry)) for entry in entries]
+    if replaces and found.ours and found.lacks(said):
         found = found.replaced(mark)
-    for entry in entries:
-        found.put(entry, mark)
+    for entry, identity in said:
+        found.put(entry, identity, mark)
     is_whole = found.cut()
     if found.is_changed:
         target[element] = found.json()
@@ -117,29 +118,29 @@ class _Entries:
                 self._theirs.append(entry)
             else:
                 self.ours[name] = text, entry
-            self._index(entry, name)
+            self._index(identify(entry), name)
 
     def _named(self, entry: Resource) -> tuple[bytes, str]:
         text = canonical(entry)
         return text, f"{self._element}/{digest_of(text)}"
 
-    def _index(self, entry: Resource, name: str) -> None:
-        exact, vague = self._identify(entry)
+    def _index(self, identity: Identity, name: str) -> None:
+        exact, vague = identity
         for key in exact:
             self._exact.setdefault(key, name)
         if vague is not None:
             (self._covered if exact else self._vague).setdefault(vague, name)
 
-    def same(self, entry: Resource) -> str | None:
+    def _same(self, identity: Identity) -> str | None:
         """The name of the entry that says the same, or the same more exactly."""
-        exact, vague = self._identify(entry)
+        exact, vague = identity
         if exact:
             return next((self._exact[key] for key in exact if key in self._exact), None)
         return self._covered.get(vague) or self._vague.get(vague)
 
-    def lacks(self, entries: list[Resource]) -> bool:
+    def lacks(self, entries: list[tuple[Resource, Identity]]) -> bool:
         """Whether one of them is not there, other than because the list is full."""
-        missing = [entry for entry in entries if self.same(entry) is None]
+        missing = [entry for entry, identity in entries if self._same(identity) is None]
         if not missing or len(self.ours) < MOST:
             return bool(missing)
         last = max(text for text, _ in self.ours.values())
@@ -154,20 +155,19 @@ class _Entries:
         kept = [entry for name, (_, entry) in self.ours.items() if name not in dropped]
         return _Entries(self._element, [*self._theirs, *kept], self._identify, self._marks)
 
-    def put(self, entry: Resource, mark: Mark) -> None:
+    def put(self, entry: Resource, identity: Identity, mark: Mark) -> None:
         """Add what is not there, in the place of what says less; what is there and ours is now of this mark."""
-        name = self.same(entry)
+        name = self._same(identity)
         if name is None:
             text, name = self._named(entry)
             self.ours[name] = text, entry
             self._marks.take(name, mark)
-            self._index(entry, name)
+            self._index(identity, name)
             self.is_changed = True
         else:
             _confirm(name, mark, self._marks)
-        exact, vague = self._identify(entry)
-        if exact and self._vague.get(vague) in self.ours:
-            self._supplant(self._vague.pop(vague), name)
+        if identity.exact and self._vague and self._vague.get(identity.vague) in self.ours:
+            self._supplant(self._vague.pop(identity.vague), name)
 
     def _supplant(self, vague: str, name: str) -> None:
         """Take out what the named entry says more exactly: that has its mark now, where it is newer."""

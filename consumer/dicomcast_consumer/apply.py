@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
 from typing import Final, Protocol
 
 import structlog
@@ -127,8 +128,12 @@ class StudyApplier:
         """See group.ApplyGroup."""
         read = [await self._read_events(group, run) for run in group.runs]
         group.at_source = False
-        works = [work for events in read if (work := self._work(events)) is not None]
-        rejections = await self._apply(group, works)
+        turns = zip_longest(*(self._works(events) for events in read))
+        rejections = [
+            rejection
+            for turn in turns
+            for rejection in await self._apply(group, [work for work in turn if work is not None])
+        ]
         fates: Counter[str] = sum((events.fates for events in read), Counter())
         for events in read:
             await self._send_letters(group, events, rejections, fates)
@@ -202,12 +207,14 @@ class StudyApplier:
             log.warning("event.waiting", reason=str(error))
         await asyncio.sleep(self._wait_s(attempt, error))
 
-    def _work(self, events: _Events) -> StudyWork | None:
-        changes = tuple(change for _, change in events.changes)
-        if not changes:
-            return None
-        profile = self._events.profile(changes[0].mark.feed)
-        return StudyWork(study_instance_uid=changes[0].study_instance_uid, profile=profile, changes=changes)
+    def _works(self, events: _Events) -> list[StudyWork]:
+        """What to apply, one after the other: of each feed for itself, for it has a source of its own. Mostly one."""
+        by_feed = groupby((change for _, change in events.changes), key=lambda change: change.mark.feed)
+        found = [(self._events.profile(feed), tuple(changes)) for feed, changes in by_feed]
+        return [
+            StudyWork(study_instance_uid=changes[0].study_instance_uid, profile=profile, changes=changes)
+            for profile, changes in found
+        ]
 
     # --- 2 to 5 ---
 

@@ -72,6 +72,7 @@ async def running_member(
     options: MappingOptions | None = None,
     limits: Limits | None = None,
     dicomweb: str = DICOMWEB,
+    other_feed: SourceProfile | None = None,
     partitions: int = 1,
     assign: bool = True,
     stuck_after_s: float = 900.0,
@@ -88,8 +89,11 @@ async def running_member(
         peer_client(PeerSettings(url=base_url, auth=auth or AuthSettings(), timeout_s=timeout_s)) as fhir,
         peer_client(PeerSettings(url=dicomweb, auth=dicom_auth or AuthSettings(), timeout_s=timeout_s)) as dicom,
     ):
-        profile = SourceProfile(feed=FEED, dicomweb_url=dicomweb)
-        feeds = {FEED: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))}
+        profiles = [SourceProfile(feed=FEED, dicomweb_url=dicomweb), *([other_feed] if other_feed else [])]
+        feeds = {
+            profile.feed: FeedSource(profile=profile, dicomweb=dicom, ignored_partitions=frozenset({"ignored"}))
+            for profile in profiles
+        }
         applier = StudyApplier(
             events=EventReader(feeds=feeds, options=options, schema_by_id=schema_by_id),
             fhir=FhirReader(FhirClient(fhir), options),

@@ -4,6 +4,7 @@ When a text is not found any more, the product has changed: find where the bug w
 """
 
 from tests.mutations.letters_table import LETTER_MUTATIONS
+from tests.mutations.mapping_table import MAPPING_MUTATIONS
 from tests.mutations.mutation import Mutation
 from tests.mutations.producer_table import PRODUCER_MUTATIONS
 
@@ -19,6 +20,7 @@ _CONSUMER = "consumer/dicomcast_consumer"
 MUTATIONS = (
     *PRODUCER_MUTATIONS,
     *LETTER_MUTATIONS,
+    *MAPPING_MUTATIONS,
     Mutation(
         name="the highest offset seen is committed instead of the lowest unfinished",
         file=f"{_CONSUMER}/offsets.py",

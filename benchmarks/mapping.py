@@ -112,7 +112,8 @@ def _delta(
 ) -> tuple[Resource, Resource]:
     """The study and the patient as they are to be."""
     settlement = settle(study, fold(changes), current_patient=patient, patients={}, profile=_PROFILE, options=_OPTIONS)
-    merged = merge_patient(settlement.patient, settlement.values, options=_OPTIONS)
+    (told,) = settlement.patients
+    merged = merge_patient(told.patient, told.values, options=_OPTIONS)
     merge = merge_study(
         study,
         settlement,

@@ -18,6 +18,7 @@ from .mapping import (
     Outcome,
     PatientIdentifier,
     PatientValues,
+    SettledPatient,
     Settlement,
     SourceProfile,
     StudyMerge,
@@ -169,7 +170,7 @@ class _Round:
                 existing,
                 settlement,
                 study_instance_uid=work.study_instance_uid,
-                subject=_patient_reference(settlement),
+                subject=_patient_reference(settlement.subject) if settlement.subject else None,
                 endpoint=self._endpoint_reference(work.profile.dicomweb_url),
                 profile=work.profile,
                 options=self._options,
@@ -180,17 +181,14 @@ class _Round:
         for change, refusal in merge.rejected:
             self._refuse([change], refusal)
         self._plan.reports.update(merge.report)
-        self._note_patient(settlement, changes)
+        for patient in settlement.patients:
+            self._note_patient(patient)
         return [*self._study_entries(work, merge), *self._dose_entries(work, settlement, merge)]
 
-    def _note_patient(self, settlement: Settlement, changes: Sequence[InstanceChange]) -> None:
-        reference = _patient_reference(settlement)
-        if reference is None or settlement.identifier is None:
-            return
-        patient = self._patients.setdefault(reference, _Patient(settlement.identifier, settlement.patient))
-        patient.values += settlement.values
-        marks = {mark for mark, _ in settlement.values}
-        patient.carriers += [change for change in changes if change.patient and change.mark in marks]
+    def _note_patient(self, settled: SettledPatient) -> None:
+        patient = self._patients.setdefault(_patient_reference(settled), _Patient(settled.identifier, settled.patient))
+        patient.values += settled.values
+        patient.carriers += settled.changes
 
     def _study_entries(self, work: StudyWork, merge: StudyMerge) -> list[Entry]:
         resource = merge.resource
@@ -254,12 +252,10 @@ class _Round:
         return f"Endpoint/{found['id']}" if found else placeholder("Endpoint", endpoint_token(address))
 
 
-def _patient_reference(settlement: Settlement) -> str | None:
-    if settlement.identifier is None:
-        return None
-    if settlement.patient is not None:
-        return f"Patient/{settlement.patient['id']}"
-    return placeholder("Patient", settlement.identifier.token)
+def _patient_reference(settled: SettledPatient) -> str:
+    if settled.patient is not None:
+        return f"Patient/{settled.patient['id']}"
+    return placeholder("Patient", settled.identifier.token)
 
 
 def _subject(study: Resource | None) -> str:

@@ -4,13 +4,13 @@
     fold                  a study's queued changes become runs, one per SOP instance
     patient_identifiers   which Patients to search for (`.token` of each)
     settle                whose study it is: the Patient to merge into, the changes that belong
-    merge_patient         that Patient as it is to be, from Settlement.patient and .values; not when .identifier is None
+    merge_patient         each of Settlement.patients as it is to be, from its .patient and .values
     merge_study           the ImagingStudy as it is to be
     endpoint_resource     the Endpoint of a source
     merge_dose            the Observations of its radiation dose reports, where options.observations asks for them
 
 The order of the calls is that of this list: read the study (`study_token`), its subject and the Patients found, then
-settle, then merge_patient, then merge_study with the reference to that Patient.
+settle, then merge_patient, then merge_study with the reference to the Patient of Settlement.subject.
 """
 
 from ..mapping_options import MappingOptions, SourceProfile
@@ -34,7 +34,7 @@ from .marks import without_marks
 from .merge_dose import DoseMerge, merge_dose
 from .patient import PatientMerge, merge_patient
 from .read import in_partition, read_event, read_study_values
-from .settlement import Settlement, patient_identifiers, settle
+from .settlement import SettledPatient, Settlement, patient_identifiers, settle
 from .validation import validate_new
 from .values import InstanceChange, InstanceRun, Kind, Mark, Omission, PatientValues, fold
 
@@ -55,6 +55,7 @@ __all__ = [
     "PatientMerge",
     "PatientValues",
     "Resource",
+    "SettledPatient",
     "Settlement",
     "SourceProfile",
     "StudyMerge",

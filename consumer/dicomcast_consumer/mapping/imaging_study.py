@@ -6,6 +6,7 @@ others wrote stays: see `as_of` for who may overwrite what.
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from .started import offer_started
 from .study_id import merge_study_id
 from .terminology import ACQUISITION_MODALITIES, DCM
 from .validation import validate_new
-from .values import InstanceChange, InstanceRun, Kind, Mark, StudyValues, in_order
+from .values import InstanceChange, InstanceRun, Kind, Mark, StudyValues, fold, in_order
 
 __all__ = ["Outcome", "StudyMerge", "merge_study"]
 
@@ -63,9 +64,9 @@ def merge_study(
 ) -> StudyMerge:
     """Merge the settled changes of a study into the ImagingStudy that was found, or make one.
 
-    `subject` is the reference to the Patient of the settlement (None when its identifier is None), `endpoint` that to
-    the Endpoint. `rejected` and `report` include the settlement's. Raises RejectedError only when the study as a whole
-    cannot be made. What `existing` holds is never altered.
+    `subject` is the reference to the settlement's subject (None when that is None), `endpoint` that to the Endpoint.
+    `rejected` and `report` include the settlement's. Raises RejectedError only when the study as a whole cannot be
+    made. What `existing` holds is never altered.
     """
     rejected = list(settlement.rejected)
     while True:
@@ -85,18 +86,11 @@ def merge_study(
 
 
 def _without_invalid(runs: tuple[InstanceRun, ...]) -> tuple[tuple[InstanceRun, ...], list[InstanceChange]]:
-    """The runs without last changes of which no valid series can be made."""
-    kept: list[InstanceRun] = []
-    invalid: list[InstanceChange] = []
-    for run in runs:
-        if _is_valid(run.last):
-            kept.append(run)
-            continue
-        invalid.append(run.last)
-        earlier = run.without_last()
-        if earlier is not None:
-            kept.append(earlier)
-    return tuple(kept), invalid
+    """The runs without changes of which no valid series can be made."""
+    changes = [change for run in runs for change in run.changes]
+    invalid = [change for change in changes if not _is_valid(change)]
+    rejected = {id(change) for change in invalid}
+    return fold(change for change in changes if id(change) not in rejected), invalid
 
 
 def _is_valid(change: InstanceChange) -> bool:
@@ -128,20 +122,25 @@ class _Merge:
         self, existing: Resource | None, study_instance_uid: str, profile: SourceProfile, options: MappingOptions
     ) -> None:
         self._existing = existing
+        self._new = partial(_new, study_instance_uid, profile)
         self._options = options
-        self._resource: Resource = dict(existing) if existing is not None else _new(study_instance_uid, profile)
+        self._resource: Resource = dict(existing) if existing is not None else self._new()
         self._marks = Marks(self._resource)
         self._series = SeriesList(self._resource.get("series") or [], lists_instances=options.instances == "all")
         self._is_ours = existing is None or is_ours(existing)
         self._adopts = existing is not None and not self._is_ours and same_source(existing, profile.dicomweb_url)
         self._is_ours = self._is_ours or self._adopts
-        self._was_empty = not len(self._series)
+        self._is_new = existing is None
         self._said: tuple[Mark, _Said] | None = None
 
     def apply(self, settlement: Settlement, subject: str | None, endpoint: str) -> Outcome:
         """Apply the changes. Raises RejectedError when something new is not valid R4."""
         touched = upserted = False
+        begins = settlement.begins
         for change in in_order(change for run in settlement.runs for change in run.changes):
+            if begins is not None and not change.mark.older_than(begins):
+                self._begin()
+                begins = None
             if change.kind is Kind.UPSERT:
                 self._upsert(change)
                 touched = upserted = True
@@ -155,6 +154,15 @@ class _Merge:
         if touched:
             self._finish()
         return self._outcome(settlement, touched=touched)
+
+    def _begin(self) -> None:
+        """A new study from here on, also of what people wrote, as when it had been deleted; id and version stay."""
+        found = self._existing or {}
+        self._resource = {**self._new(), **{name: found[name] for name in ("id", "meta") if name in found}}
+        self._marks = Marks({})
+        self._series = SeriesList([], lists_instances=self._options.instances == "all")
+        self._is_new = True
+        self._said = None
 
     def _upsert(self, change: InstanceChange) -> None:
         """Study values that are said again and again are merged once, with the last mark: the effect is the same."""
@@ -222,7 +230,8 @@ class _Merge:
         if not any(is_reference_to(known, endpoint) for known in endpoints):
             target["endpoint"] = [*endpoints, {"reference": endpoint}]
         if self._options.profile == "mado":
-            self._series.refer({run.last.series_instance_uid for run in settlement.runs}, endpoint)
+            changes = (change for run in settlement.runs for change in run.changes if change.kind is Kind.UPSERT)
+            self._series.refer({change.series_instance_uid for change in changes}, endpoint)
 
     def _finish(self) -> None:
         """Recount, and put in order."""
@@ -264,15 +273,12 @@ class _Merge:
             self._resource.pop(element, None)
 
     def _set_status(self) -> None:
-        status, is_empty = self._resource.get("status"), not len(self._series)
-        if is_empty and status == "available":
+        if not len(self._series) and self._resource.get("status") == "available":
             self._resource["status"] = "registered"
-        elif self._was_empty and not is_empty and status == "registered":
-            self._resource["status"] = "available"
 
     def _validate(self) -> None:
         self._series.validate()
-        if self._existing is None and len(self._series):
+        if self._is_new and len(self._series):
             bare = {name: value for name, value in self._resource.items() if name != "series"}
             validate_new({"subject": {"display": "-"}, **bare})
 

@@ -152,8 +152,7 @@ class InstanceChange(msgspec.Struct, frozen=True, kw_only=True):
 class InstanceRun(msgspec.Struct, frozen=True, kw_only=True):
     """The changes of one SOP instance in a run of queued events, oldest first, never empty, no SKIP among them.
 
-    `last` is the net effect on the instance. The earlier ones still give their study, series and patient values, and
-    stand in for it when it is rejected.
+    `last` is the net effect on the instance. The earlier ones still give their study, series and patient values.
     """
 
     changes: tuple[InstanceChange, ...]
@@ -162,10 +161,6 @@ class InstanceRun(msgspec.Struct, frozen=True, kw_only=True):
     def last(self) -> InstanceChange:
         """The change that decides the instance's entry."""
         return self.changes[-1]
-
-    def without_last(self) -> "InstanceRun | None":
-        """The run with the change before as its last, or None."""
-        return InstanceRun(changes=self.changes[:-1]) if len(self.changes) > 1 else None
 
 
 def in_order(changes: Iterable[InstanceChange]) -> list[InstanceChange]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from dicomcast_consumer.mapping import SourceProfile
 
-from tests.fakes.events import create, record
+from tests.fakes.events import create, delete, record
 from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.member import DICOMWEB, running_member
 
@@ -28,5 +28,23 @@ def test_a_study_of_two_feeds_has_the_endpoints_of_both(fhir: RunningFhirServer)
                 for study in await member.studies()
             }
             assert found == {3: [DICOMWEB, other.dicomweb_url], 1: [DICOMWEB]}
+
+    asyncio.run(scenario())
+
+
+def test_a_study_that_runs_empty_is_the_next_patients(fhir: RunningFhirServer) -> None:
+    async def scenario() -> None:
+        async with running_member(fhir.base_url) as member:
+            member.source.produce([record(create(n, "1.1", f"1.1.{n}"), offset=n - 1) for n in (1, 2)])
+            await member.committed(2)
+            events = [delete(n + 2, "1.1", f"1.1.{n}") for n in (1, 2)]
+            events += [create(n + 4, "1.1", f"1.1.{n}", patient_id="P2", accession="A2") for n in (1, 2)]
+            member.source.produce([record(event, offset=n + 2) for n, event in enumerate(events)])
+            await member.committed(6)
+            (study,) = await member.studies()
+            patients = {f"Patient/{one['id']}": one["identifier"][0]["value"] for one in await member.found("Patient")}
+            assert patients[study["subject"]["reference"]] == "P2"
+            assert [one["value"] for one in study["identifier"][1:]] == ["A2"]
+            assert (study["numberOfInstances"], member.source.letters) == (2, [])
 
     asyncio.run(scenario())

@@ -213,10 +213,11 @@ class Scene:
             options=self.options,
         )
         subject = None
-        if settlement.identifier is not None:
-            merged = merge_patient(settlement.patient, settlement.values, options=self.options)
-            assert (self.study, self.patients) == before, "the mapping altered what it was given"
-            subject = f"Patient/{self._store_patient(merged)}"
+        merges = [merge_patient(told.patient, told.values, options=self.options) for told in settlement.patients]
+        assert (self.study, self.patients) == before, "the mapping altered what it was given"
+        for told, merged in zip(settlement.patients, merges, strict=True):
+            reference = f"Patient/{self._store_patient(merged)}"
+            subject = reference if told is settlement.subject else subject
         merge = merge_study(
             self.study,
             settlement,

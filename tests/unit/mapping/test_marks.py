@@ -153,10 +153,6 @@ def test_folding_keeps_the_last_of_each_instance_and_what_came_before_it() -> No
     )
     assert [[c.mark.sequence for c in run.changes] for run in runs] == [[3], [1, 4], [2, 5]]
     assert [run.last.kind for run in runs] == [Kind.UPSERT, Kind.REMOVE, Kind.UPSERT]
-    before = runs[2].without_last()
-    assert before is not None
-    assert before.last.mark.sequence == 2
-    assert before.without_last() is None
 
 
 def test_of_two_feeds_the_later_change_of_an_instance_is_its_last() -> None:

@@ -4,9 +4,6 @@ The events of a study in the order of the feed, one by one or in any runs, once 
 resources, byte for byte but for meta, and in the same rejections; a replay of them as well, in any other runs. So it is
 whatever their PatientIDs are, and though the study or its series run empty on the way.
 
-One thing is left out: ImageLaterality beside Laterality. A Laterality that says what is there already may be marked or
-not, since an event that changes nothing writes no mark, and an unmarked one is one that images add to.
-
 What a replay does to a study that it meets as it ended, not as it began, is a law of its own, and holds for less: see
 test_a_replay_from_the_beginning_ends_the_same.
 """
@@ -21,8 +18,6 @@ from hypothesis import strategies as st
 from tests.unit.mapping.scene import Scene, event
 from tests.unit.mapping.test_properties import EVERYTHING, SAYS, SAYS_MORE, batches
 
-SAID = [say for say in SAYS if "ImageLaterality" not in say(1)]
-SAID_MORE = [say for say in SAYS_MORE if "ImageLaterality" not in say(1)]
 OPTIONS = [
     EVERYTHING,
     EVERYTHING.model_copy(update={"patient_conflict": "reject"}),
@@ -56,7 +51,7 @@ def cases(draw: st.DrawFn) -> Case:
         said: dict[str, Any] = {}
         if action is not Action.DELETE:
             said = {"Modality": None, "PatientID": draw(st.sampled_from(patients))}
-            for say in draw(st.lists(st.sampled_from(SAID_MORE if with_placeholders else SAID), max_size=3)):
+            for say in draw(st.lists(st.sampled_from(SAYS_MORE if with_placeholders else SAYS), max_size=3)):
                 said.update(say(sequence))
         history.append(
             event(

@@ -127,6 +127,8 @@ def _of(values: list[Any], sequence: int) -> Any:
     return values[min(sequence // 4, len(values) - 1)]
 
 
+# Not ImageLaterality: FHIR keeps neither which image is of which side, nor a mark of a Laterality that changed nothing
+# (known limits in ARCHITECTURE.md), so that a correction of one image depends on what came before it.
 SAYS: list[Callable[[int], dict[str, Any]]] = [
     lambda n: {"StudyDescription": f"study {n}"},
     lambda n: {"SeriesDescription": f"series {n}", "SeriesNumber": n},
@@ -141,7 +143,6 @@ SAYS: list[Callable[[int], dict[str, Any]]] = [
     lambda n: {"Modality": _of(["CT", "MR", "US"], n)},
     lambda n: {"Modality": None, "StudyDescription": None, "PatientName": ""},
     lambda n: {"Laterality": _of(["R", "L"], n)},
-    lambda n: {"ImageLaterality": "RLB"[n % 3]},
     lambda n: {"AccessionNumber": f"A{n % 3}"},
 ]
 SAYS_MORE: list[Callable[[int], dict[str, Any]]] = [
@@ -247,12 +248,13 @@ def test_any_order_any_runs_and_doubles_end_the_same(data: st.DataObject, told: 
 @given(_either_options(("P1", "P1", "P2")))
 def test_a_replay_from_the_beginning_ends_the_same(told: Told) -> None:
     """Also of a study that was moved to another patient, with two exceptions. A study that ran empty has gone with all
-    that it was, so that what came before is new to the one that came after. And what was rejected in its time is taken,
-    where the study has come to that patient since."""
+    that it was, so that what came before is new to the one that came after. And what was rejected in its time, or said
+    nothing of the patient because it was reported, is taken where the study has come to that patient since."""
     options, history = told
     scene = Scene(options=options)
     scene.send_each(*history)
     assume(not scene.rejected)
+    assume("patient_conflict" not in scene.report)
     before = scene.content()
     scene.send_each(*history)
     assert scene.content() == before

@@ -1,7 +1,7 @@
 """Requests to the FHIR server. What its answers mean: fhir_answer."""
 
 import urllib.parse
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -60,9 +60,9 @@ class FhirClient:
     async def _all_pages(
         self, resource_type: str, parameters: Sequence[tuple[str, str]], *, at_once: int | None = None
     ) -> list[Resource]:
-        pages: list[Resource] = []
-        async for page in self._pages(resource_type, parameters, at_once=at_once):
-            pages.append(page)
+        pages = [await self._first_page(resource_type, parameters, at_once=at_once)]
+        while (following := self._next(pages[-1])) is not None:
+            pages.append(await self._resource("GET", following))
             if len(pages) > _MAX_PAGES:
                 text = f"a search for {resource_type} has over {_MAX_PAGES} pages"
                 raise RejectedError("fhir", "fhir.too_many_matches", text)
@@ -74,15 +74,6 @@ class FhirClient:
         """A page of a search that may find any number, and where the next one is, to be given as `at`."""
         page = await (self._first_page(resource_type, parameters) if at is None else self._resource("GET", at))
         return matches(page), self._next(page)
-
-    async def _pages(
-        self, resource_type: str, parameters: Sequence[tuple[str, str]], *, at_once: int | None = None
-    ) -> AsyncIterator[Resource]:
-        page = await self._first_page(resource_type, parameters, at_once=at_once)
-        yield page
-        while (following := self._next(page)) is not None:
-            page = await self._resource("GET", following)
-            yield page
 
     async def _first_page(
         self, resource_type: str, parameters: Sequence[tuple[str, str]], *, at_once: int | None = None

@@ -23,8 +23,6 @@ class Assignments:
         self._max_span = max_span
         self._lanes = Lanes()
         self._offsets: dict[int, PartitionOffsets] = {}  # by epoch; of revoked assignments until they are drained
-        self._stopped: set[int] = set()  # epochs
-        self._left_ms: dict[int, int] = {}  # by epoch: the oldest record of runs that ended unfinished
 
     @property
     def assigned(self) -> tuple[int, ...]:
@@ -33,8 +31,8 @@ class Assignments:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, nothing is in flight and nothing was left unfinished, as by what stops a partition."""
-        return self._lanes.idle and not self._left_ms
+        """Whether nothing waits, as behind what stops a partition, and nothing is in flight."""
+        return self._lanes.idle
 
     def state(self, stopped: Mapping[int, str]) -> MemberState:
         """One look at it. `stopped`: partition → why."""
@@ -43,16 +41,14 @@ class Assignments:
             stopped=dict(stopped),
             studies_in_flight=self._lanes.studies_in_flight,
             records_waiting=self._lanes.waiting,
-            oldest_ms=min(
-                (ms for ms in (self._lanes.oldest_ms, *self._left_ms.values()) if ms is not None), default=None
-            ),
+            oldest_ms=self._lanes.oldest_ms,
         )
 
     @property
     def held(self) -> dict[int, int]:
         """Partition → epoch of those of which nothing more is to be fetched: stopped, or their span is too long."""
-        epochs = self._epochs(self.assigned)
-        return {p: e for p, e in epochs.items() if e in self._stopped or self._offsets[e].span > self._max_span}
+        epochs, stopped = self._epochs(self.assigned), self._lanes.stopped
+        return {p: e for p, e in epochs.items() if p in stopped or self._offsets[e].span > self._max_span}
 
     def owns(self, run: Run) -> bool:
         """Whether the run's assignment still stands."""
@@ -90,22 +86,21 @@ class Assignments:
 
         Returns whether that counted: False also when the assignment is over and drained, or lost.
         """
-        self._lanes.finish(run)
+        self._lanes.end(run, finished=finished)
         offsets = self._offsets.get(run.epoch)
-        if offsets is None:
-            return False
-        if not finished:
-            oldest_ms = run.records[0].timestamp_ms
-            self._left_ms[run.epoch] = min(oldest_ms, self._left_ms.get(run.epoch, oldest_ms))
+        if offsets is None or not finished:
             return False
         for record in run.records:
             offsets.finish(record.offset)
         return True
 
-    def stop(self, partition: int) -> None:
-        """Picks nothing more of the partition in this assignment."""
-        self._lanes.stop(partition)
-        self._stopped.update(self._epochs((partition,)).values())
+    def stop(self, partition: int, offset: int) -> bool:
+        """See Lanes.stop."""
+        return self._lanes.stop(partition, offset)
+
+    def stands(self, partition: int) -> bool:
+        """See Lanes.stands."""
+        return self._lanes.stands(partition)
 
     def revoke(self, partitions: Iterable[int]) -> dict[int, int]:
         """Ends assignments and forgets what waits in them; returns their epochs, for `drained`."""
@@ -135,6 +130,4 @@ class Assignments:
         return {p: epoch for p in partitions if (epoch := self._lanes.epoch(p)) is not None}
 
     def _forget(self, epoch: int) -> int | None:
-        self._stopped.discard(epoch)
-        self._left_ms.pop(epoch, None)
         return self._offsets.pop(epoch).committable()

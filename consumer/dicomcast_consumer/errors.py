@@ -11,8 +11,11 @@
     ├── RevokedError      forget it: the partition is another member's
     └── RejectedError     dead letter: this event will never be accepted as it is
 
-What ends the process is a StopError of `dicomcast_runtime.errors`. No text holds patient data.
+What ends the process is a StopError of `dicomcast_runtime.errors`; of these UnfitRecordError stops its partition first.
+No text holds patient data.
 """
+
+from dicomcast_runtime.errors import BrokenContractError
 
 from .rejection_guard import Verdicts
 
@@ -26,6 +29,7 @@ __all__ = [
     "RetryableError",
     "RevokedError",
     "SystemicError",
+    "UnfitRecordError",
     "UnreachableError",
 ]
 
@@ -78,6 +82,14 @@ class NotProvenError(ConsumerError):
 
 class RevokedError(ConsumerError):
     """The partition was taken away before the write began."""
+
+
+class UnfitRecordError(BrokenContractError):
+    """The record at `offset` is not for a member that is set up like this one: nothing from there on is applied."""
+
+    def __init__(self, detail: str, *, offset: int) -> None:
+        super().__init__(detail)
+        self.offset = offset
 
 
 class RejectedError(ConsumerError):

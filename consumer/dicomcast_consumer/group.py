@@ -81,5 +81,5 @@ class ApplyGroup(Protocol):
     async def __call__(self, group: Group) -> Counter[str]:
         """Returns once every event is in FHIR, without effect, or an acknowledged dead letter: how many met which fate.
 
-        Raises RevokedError when the partition was taken away, BrokenContractError when the partition must stop.
+        Raises RevokedError when the partition was taken away, UnfitRecordError when it must stop at one of the records.
         """

@@ -6,8 +6,11 @@ to a bound, so that a backlog of 500 instances of a study is a handful of reques
 
 Each assignment of a partition has an epoch. What comes back from an earlier epoch is an orphan: its outcome is ignored,
 but its study stays blocked until it ends, in whatever assignment the study's records come next.
+
+A stopped partition still gives what stands before the offset at which it stops, and nothing from there on.
 """
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -37,7 +40,8 @@ class _Partition:
     epoch: int
     waiting: dict[bytes, deque[Record]] = field(default_factory=dict)
     ready: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
-    stopped: bool = False
+    stop_at: float = math.inf
+    """Offset from which on nothing is picked."""
 
 
 class Lanes:
@@ -74,6 +78,11 @@ class Lanes:
         in_flight = (run.records[0].timestamp_ms for run in self._in_flight.values())
         return min((*waiting, *in_flight), default=None)
 
+    @property
+    def stopped(self) -> frozenset[int]:
+        """The assigned partitions that stop somewhere."""
+        return frozenset(p for p, owned in self._partitions.items() if owned.stop_at < math.inf)
+
     def assign(self, partition: int, epoch: int) -> None:
         """A new assignment of the partition."""
         self._partitions[partition] = _Partition(epoch)
@@ -94,10 +103,25 @@ class Lanes:
             owned.waiting.setdefault(record.lane, deque()).append(record)
             self._make_ready(owned, record.lane)
 
-    def stop(self, partition: int) -> None:
-        """Picks nothing more of the partition in this assignment."""
-        if partition in self._partitions:
-            self._partitions[partition].stopped = True
+    def stop(self, partition: int, offset: int) -> bool:
+        """Picks nothing more of the partition from `offset` on, in this assignment; the lowest one stands.
+
+        Returns whether that is this one.
+        """
+        owned = self._partitions.get(partition)
+        if owned is None or offset >= owned.stop_at:
+            return False
+        owned.stop_at = offset
+        for lane in [lane for lane in owned.ready if owned.waiting[lane][0].offset >= offset]:
+            del owned.ready[lane]
+        return True
+
+    def stands(self, partition: int) -> bool:
+        """Whether the partition is stopped and nothing before that offset waits or is in flight."""
+        owned = self._partitions.get(partition)
+        if owned is None or self.in_flight((owned.epoch,)):
+            return False
+        return all(queue[0].offset >= owned.stop_at for queue in owned.waiting.values()) and owned.stop_at < math.inf
 
     def pick(self, *, max_runs: int, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """Takes runs of one partition, the ones that waited longest; partitions take turns. In flight from now on.
@@ -144,19 +168,28 @@ class Lanes:
         wanted = set(epochs)
         return any(run.epoch in wanted for run in self._in_flight.values())
 
-    def finish(self, run: Run) -> bool:
-        """Ends a run in flight; False when its assignment is over and its outcome must be ignored."""
+    def end(self, run: Run, *, finished: bool) -> bool:
+        """Ends a run in flight; False when its assignment is over and its outcome must be ignored.
+
+        What did not finish waits again, before what came after it.
+        """
+        is_owned = self.epoch(run.partition) == run.epoch
         if self._in_flight.get(run.lane) is run:
             del self._in_flight[run.lane]
+            if is_owned and not finished:
+                waiting = self._partitions[run.partition].waiting
+                waiting[run.lane] = deque((*run.records, *waiting.get(run.lane, ())))
         for owned in self._partitions.values():
             self._make_ready(owned, run.lane)
-        return self.epoch(run.partition) == run.epoch
+        return is_owned
 
     def _next(self, but: Collection[int]) -> int | None:
-        return next((p for p, own in self._partitions.items() if own.ready and not own.stopped and p not in but), None)
+        return next((p for p, owned in self._partitions.items() if owned.ready and p not in but), None)
 
     def _make_ready(self, owned: _Partition, lane: bytes) -> None:
-        if lane in owned.waiting and lane not in self._in_flight:
+        if lane in self._in_flight or lane not in owned.waiting:
+            return
+        if owned.waiting[lane][0].offset < owned.stop_at:
             owned.ready.setdefault(lane)
 
     def _take(self, partition: int, lane: bytes, *, max_records: int, max_bytes: int) -> Run:
@@ -164,7 +197,9 @@ class Lanes:
         queue = owned.waiting[lane]
         taken = [queue.popleft()]
         size = taken[0].size
-        while queue and len(taken) < max_records and size + queue[0].size <= max_bytes:
+        while queue and queue[0].offset < owned.stop_at and len(taken) < max_records:
+            if size + queue[0].size > max_bytes:
+                break
             taken.append(queue.popleft())
             size += taken[-1].size
         if not queue:

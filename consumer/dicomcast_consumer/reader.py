@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 from dicomcast_runtime.backoff import retry_after_s
 from dicomcast_runtime.dicomweb_client import DicomWebError, InstanceGoneError, MetadataTooLargeError, read_metadata
-from dicomcast_runtime.errors import BrokenContractError, DependencyError
+from dicomcast_runtime.errors import DependencyError
 from dicomcast_schemas import (
     Action,
     DicomChangeEvent,
@@ -23,7 +23,7 @@ from dicomcast_schemas import (
 )
 from dicomcast_schemas.topic import record_key
 
-from .errors import NoMetadataError, RejectedError, RetryableError
+from .errors import NoMetadataError, RejectedError, RetryableError, UnfitRecordError
 from .mapping import InstanceChange, MappingOptions, SourceProfile, in_partition, read_event
 from .neighbours import gives_another
 from .record import Record
@@ -58,7 +58,7 @@ class EventReader:
         """The change, or None for an event of an ignored data partition.
 
         Raises RejectedError (dead letter), NoMetadataError (the DICOM server is away), RetryableError (the registry
-        is), BrokenContractError (stop).
+        is), UnfitRecordError (stop).
         """
         await self._know_schema(record.value)
         event = self._decode(record)
@@ -100,17 +100,17 @@ class EventReader:
         except MalformedRecordError as error:
             raise RejectedError("decode", "decode.malformed", str(error)) from None
         except UnknownSchemaError as error:
-            raise BrokenContractError(
-                f"{_place(record)}: {error}; one that nobody of ours wrote can be passed over: docs/troubleshooting.md"
-            ) from None
+            text = f"cannot be read: {error}; one that nobody of ours wrote can be passed over: docs/troubleshooting.md"
+            raise _unfit(record, text) from None
 
     def _feed(self, record: Record, event: DicomChangeEvent) -> FeedSource:
         source = self._feeds.get(event.feed)
         if source is None:
             feed = event.feed[:_SHOWN]
-            raise BrokenContractError(
-                f"{_place(record)} is of the feed {feed!r}, which is not configured: set "
-                f"DICOMCAST_SOURCES__{feed.upper()}__DICOMWEB_URL and restart"
+            raise _unfit(
+                record,
+                f"is of the feed {feed!r}, which is not configured: set "
+                f"DICOMCAST_SOURCES__{feed.upper()}__DICOMWEB_URL and restart",
             )
         return source
 
@@ -120,10 +120,11 @@ class EventReader:
         if event.partition_name in source.ignored_partitions:
             return False
         partition = (event.partition_name or "")[:_SHOWN]
-        raise BrokenContractError(
-            f"{_place(record)} is of the data partition {partition!r}, and the feed {event.feed!r} is for "
+        raise _unfit(
+            record,
+            f"is of the data partition {partition!r}, and the feed {event.feed!r} is for "
             f"{source.profile.partition or 'Microsoft.Default'!r}: add it to its ignored_partitions "
-            f"(DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS), or give it a consumer of its own"
+            f"(DICOMCAST_SOURCES__{event.feed.upper()}__IGNORED_PARTITIONS), or give it a consumer of its own",
         )
 
     async def _missing_metadata(self, event: DicomChangeEvent, source: FeedSource) -> str | None:
@@ -150,5 +151,6 @@ class EventReader:
             raise NoMetadataError(str(error), retry_after_s=retry_after_s(error.retry_after)) from error
 
 
-def _place(record: Record) -> str:
-    return f"the record at offset {record.offset} of {record.topic}[{record.partition}]"
+def _unfit(record: Record, text: str) -> UnfitRecordError:
+    place = f"the record at offset {record.offset} of {record.topic}[{record.partition}]"
+    return UnfitRecordError(f"{place} {text}", offset=record.offset)

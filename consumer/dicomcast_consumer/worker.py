@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
-from dicomcast_runtime.errors import BrokenContractError, StopError, WatchdogError
+from dicomcast_runtime.errors import StopError, WatchdogError
 from dicomcast_runtime.logs import raised_at
 
 from .assignments import Assignments
 from .commits import Commits, CommitSink
-from .errors import RevokedError
+from .errors import RevokedError, UnfitRecordError
 from .group import ApplyGroup, Group
 from .handover import Assigned, CommitAnswer, Failed, HandedOver, LetterAnswer, Lost, Received, Revoked
 from .lanes import Run
@@ -91,7 +91,7 @@ class Worker:
         self._owned = Assignments(max_span=limits.max_span)
         self._groups: dict[asyncio.Task[Counter[str]], Group] = {}
         self._revocations: list[_Revocation] = []
-        self._stopped: dict[int, StopError] = {}
+        self._stopped: dict[int, UnfitRecordError] = {}
         self._held: dict[int, int] = {}  # partition → epoch
         self._letters: dict[int, asyncio.Future[str | None]] = {}
         self._commit_at_s = 0.0
@@ -232,7 +232,7 @@ class Worker:
         group = self._groups.pop(task)
         failure = asyncio.CancelledError() if task.cancelled() else task.exception()
         counted = [self._owned.end(run, finished=failure is None) for run in group.runs]
-        if isinstance(failure, BrokenContractError):
+        if isinstance(failure, UnfitRecordError):
             self._stop_partition(group, failure)
         elif isinstance(failure, StopError):
             self._fail(failure)
@@ -242,6 +242,8 @@ class Worker:
         elif not isinstance(failure, RevokedError | asyncio.CancelledError):
             log.error("defect.found", error=type(failure).__name__, where=raised_at(failure))
             self._fail(WatchdogError(f"a defect of dicomcast stopped it ({type(failure).__name__}); please report it"))
+        if group.partition in self._stopped:
+            self._look_what_stands(group.partition)
 
     def _finish(self, group: Group, fates: Counter[str]) -> None:
         self.fates += fates
@@ -252,14 +254,18 @@ class Worker:
         if self._owned.idle:
             log.info("consumer.caught_up", **dict(sorted(self.fates.items())))
 
-    def _stop_partition(self, group: Group, error: BrokenContractError) -> None:
-        if not self._owned.owns(group.runs[0]):
-            return
-        log.error("partition.stopped", partition=group.partition, reason=str(error))
-        self._stopped[group.partition] = error
-        self._owned.stop(group.partition)
-        if set(self._stopped) == set(self._owned.assigned):
-            self._fail(error)
+    def _stop_partition(self, group: Group, error: UnfitRecordError) -> None:
+        """At the record; what stands before it is still applied, so that the committed offset comes to be its own."""
+        if self._owned.owns(group.runs[0]) and self._owned.stop(group.partition, error.offset):
+            log.error("partition.stopped", partition=group.partition, reason=str(error))
+            self._stopped[group.partition] = error
+
+    def _look_what_stands(self, partition: int) -> None:
+        if self._owned.stands(partition):
+            error = self._stopped[partition]
+            log.warning("partition.stands", partition=partition, offset=error.offset)
+            if all(self._owned.stands(assigned) for assigned in self._owned.assigned):
+                self._fail(error)
 
     def _fail(self, error: StopError) -> None:
         self._error = self._error or error

@@ -57,6 +57,23 @@ MUTATIONS = (
         tests=[f"{_MEMBER}::test_a_late_completion_finishes_nothing_in_the_next_assignment"],
     ),
     Mutation(
+        name="a run that met a foreign record takes the good events before it along",
+        file=f"{_CONSUMER}/lanes.py",
+        old="            if is_owned and not finished:\n",
+        new="            if False:\n",
+        tests=[
+            f"{_MEMBER}::test_a_record_of_an_unknown_schema_stops_the_partition_and_the_way_past_it_loses_nothing[4]",
+            "tests/unit/consumer/test_lanes.py::test_a_stopped_partition_gives_what_stands_before_that_and_no_more",
+        ],
+    ),
+    Mutation(
+        name="events behind the record that stopped their partition are applied",
+        file=f"{_CONSUMER}/lanes.py",
+        old="        if owned.waiting[lane][0].offset < owned.stop_at:\n",
+        new="        if owned.waiting[lane]:\n",
+        tests=["tests/unit/consumer/test_lanes.py::test_in_strict_order_a_stopped_partition_gives_that_too"],
+    ),
+    Mutation(
         name="a study is in flight twice after revoke and re-assign",
         file=f"{_CONSUMER}/lanes.py",
         old="        self._partitions.pop(partition, None)\n",

@@ -17,7 +17,7 @@ def stopped() -> Assignments:
     owned.receive(0, [record(0, 3, 5_000)], position=4)
     (run,) = owned.pick(max_runs=9, max_records=9, max_bytes=9)
     owned.end(run, finished=False)
-    owned.stop(0)
+    owned.stop(0, 3)
     owned.receive(1, [record(1, 0, 9_000)], position=1)
     (run,) = owned.pick(max_runs=9, max_records=9, max_bytes=9)
     owned.end(run, finished=True)

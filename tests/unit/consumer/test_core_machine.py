@@ -8,66 +8,31 @@ study since it was read (If-Match), and its outcome must not count.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from dicomcast_consumer.assignments import Assignments
 from dicomcast_consumer.lanes import Run
-from dicomcast_consumer.mapping import InstanceChange, Kind, Mark, fold
+from dicomcast_consumer.mapping import Kind, fold
 from dicomcast_consumer.record import Record
 from dicomcast_consumer.room import Bounds, Room, Rooms
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-PARTITIONS = (0, 1)
+from tests.unit.consumer.core_events import (
+    GAP,
+    PARTITIONS,
+    Event,
+    Log,
+    change_of,
+    event_of,
+    partitions,
+    productions,
+    record,
+)
+
 MAX_SPAN = 8
 BOUNDS = Bounds(max_records=6, max_bytes=2_400, min_bytes=700)
 FETCH = 3
-GAP = 2
-partitions = st.sampled_from(PARTITIONS)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a record says; a bad one is rejected whenever it is applied."""
-
-    instance: str
-    kind: Kind
-    bad: bool = False
-
-
-events = st.builds(
-    Event,
-    st.sampled_from("ab"),
-    st.sampled_from([Kind.UPSERT, Kind.UPSERT, Kind.REMOVE, Kind.SKIP]),
-    st.sampled_from([False, False, False, True]),
-)
-productions = st.lists(st.tuples(partitions, st.integers(0, 1), events, st.integers(0, GAP)), min_size=8, max_size=16)
-
-
-def record(partition: int, offset: int, study: int, event: Event) -> Record:
-    key, value = b"%d.%d" % (partition, study), f"{event.instance} {event.kind.name} {event.bad:d}".encode()
-    return Record(topic="t", partition=partition, offset=offset, key=key, value=value, headers=(), timestamp_ms=0)
-
-
-def event_of(one: Record) -> Event:
-    instance, kind, bad = (one.value or b"").decode().split()
-    return Event(instance, Kind[kind], bad == "1")
-
-
-def change_of(one: Record) -> InstanceChange:
-    event, mark = event_of(one), Mark(feed="f", timestamp=datetime(2026, 1, 1, tzinfo=UTC), sequence=one.offset)
-    uids = {"study_instance_uid": one.lane.decode(), "series_instance_uid": "1", "sop_instance_uid": event.instance}
-    return InstanceChange(mark=mark, kind=event.kind, **uids)
-
-
-@dataclass(slots=True)
-class Log:
-    """One partition at the broker. Offsets without a record are transaction markers."""
-
-    records: list[Record] = field(default_factory=list)
-    end: int = 0
-    committed: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +46,7 @@ class Stay:
     received: list[int] = field(default_factory=list)
     unfinished: set[int] = field(default_factory=set)
     picked: dict[bytes, int] = field(default_factory=dict)
+    stop_at: float = math.inf
     committable: int = -1
 
 
@@ -227,6 +193,7 @@ class Core(RuleBasedStateMachine):
             if one.offset in stay.received and one.offset > after and (self.strict or one.lane == run.lane)
         ]
         assert offsets == following[: len(offsets)]
+        assert offsets[-1] < stay.stop_at
         stay.picked[run.lane] = offsets[-1]
 
     @precondition(lambda self: self.flights)
@@ -246,6 +213,21 @@ class Core(RuleBasedStateMachine):
         if acknowledged or not any(event_of(one).bad for one in flight.run.records):
             self.settled |= {(flight.run.partition, one.offset) for one in flight.run.records}
             self.end(flight, finished=True)
+
+    @precondition(lambda self: any(self.core.owns(flight.run) and not flight.written for flight in self.flights))
+    @rule(data=st.data(), chance=st.integers(0, 3))
+    def stop(self, data: st.DataObject, chance: int) -> None:
+        """A run meets a record that is not for this member. Nothing of it was written."""
+        if chance:
+            return
+        flights = [flight for flight in self.flights if self.core.owns(flight.run) and not flight.written]
+        flight = data.draw(st.sampled_from(flights))
+        run, stay = flight.run, self.stays[flight.run.partition]
+        offset = data.draw(st.sampled_from([one.offset for one in run.records]))
+        assert self.core.stop(run.partition, offset) == (offset < stay.stop_at)
+        stay.stop_at = min(stay.stop_at, offset)
+        stay.picked[run.lane] = run.records[0].offset - 1
+        self.end(flight, finished=False)
 
     def conflict(self, flight: Flight) -> None:
         """Read again, if the partition can still be proven to be ours; else the task ends."""
@@ -346,6 +328,12 @@ class Core(RuleBasedStateMachine):
             for flight in [f for f in self.flights if not self.core.owns(f.run)]:
                 self.land(flight, acknowledged=True)
             self.assign(partition)
+        for partition, stop_at in [(p, stay.stop_at) for p, stay in self.stays.items() if stay.stop_at < math.inf]:
+            self.go_on(but=[])
+            assert self.core.stands(partition)
+            assert self.core.committable()[partition] == stop_at  # all that stands before it is applied
+            self.commit_now()
+            self.lose(partition, again=True, lands=True)  # a member that knows the record
         if not self.strict:
             self.go_on(but=self.flights[:1])  # one write that is never answered: the others go on, within the bounds
         self.go_on(but=[])

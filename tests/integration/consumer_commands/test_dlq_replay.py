@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import pytest
 from dicomcast_schemas import DicomChangeEvent
 
 from tests.fakes.events import create, delete
@@ -15,20 +14,6 @@ from tests.fakes.processes import Line, Running, eventually
 from tests.integration.consumer.test_group import done, produce, studies
 
 PLACEHOLDER = {"DICOMCAST_MAPPING__MISSING_PATIENT_ID": "placeholder"}
-
-
-@pytest.fixture
-def line(kafka: str, fhir: RunningFhirServer) -> Line:
-    line = Line(
-        bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-            "DICOMCAST_LOG__LEVEL": "error",
-        },
-    )
-    line.create_topics()
-    return line
 
 
 def command(line: Line, *args: str, code: int = 0, **env: str) -> str:

@@ -21,7 +21,7 @@ def seconds_per_instance(headers: Sequence[str]) -> float | None:
     try:
         if not (_HOME / ".installed").exists():
             subprocess.run([sys.executable, "-m", "venv", _HOME], check=True, capture_output=True, timeout=_INSTALL_S)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_PINS]
+            install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_PINS]
             subprocess.run(install, check=True, capture_output=True, timeout=_INSTALL_S)
             (_HOME / ".installed").touch()
         done = subprocess.run(

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from dicom2fhir.dicom2fhir import from_generator
+from dicom2fhir.dicom2fhir import from_generator  # type: ignore[import-not-found]
 
 
 async def _data_sets(lines: list[str]) -> AsyncGenerator[dict[str, Any], None]:

@@ -94,7 +94,9 @@ def _bare(bootstrap: str, found: Sequence[DicomChangeEvent], size: int) -> dict[
         {"log_level": 0, "bootstrap.servers": bootstrap, "transactional.id": line.topic, "partitioner": PARTITIONER}
     )
     producer.init_transactions(30)
-    records = [(record_key(e), encode(e), list(event_headers(e).items())) for e in found]
+    records: list[tuple[bytes, bytes, list[tuple[str, str | bytes | None]]]] = [
+        (record_key(event), encode(event), list(event_headers(event).items())) for event in found
+    ]
     cpu = time.process_time()
     for first in range(0, len(records), size):
         producer.begin_transaction()

@@ -55,7 +55,7 @@ def _rate_with(line: Line, fhir: str, in_flight: int, *, seconds: float) -> floa
     }
     if in_flight == 1:
         env["DICOMCAST_CONSUMER__MAX_IN_FLIGHT"] = "1"
-    return _run(another_group(line, env), fhir, members=1, seconds=seconds)["instances_per_s"]
+    return float(_run(another_group(line, env), fhir, members=1, seconds=seconds)["instances_per_s"])
 
 
 def _members(bootstrap: str, fhir: str, *, quick: bool) -> list[Row]:

@@ -51,6 +51,6 @@ def fill(line: Line, events: Sequence[DicomChangeEvent]) -> None:
     for first in range(0, len(events), _PER_TRANSACTION):
         producer.begin_transaction()
         for event in events[first : first + _PER_TRANSACTION]:
-            headers = list(event_headers(event).items())
+            headers: list[tuple[str, str | bytes | None]] = list(event_headers(event).items())
             producer.produce(line.topic, key=record_key(event), value=encode(event), headers=headers)
         producer.commit_transaction(60)

@@ -43,6 +43,10 @@ class _Partition:
     stop_at: float = math.inf
     """Offset from which on nothing is picked."""
 
+    def gives(self, lane: bytes) -> bool:
+        """Whether the next record of a lane in which some wait stands before that offset."""
+        return self.waiting[lane][0].offset < self.stop_at
+
 
 class Lanes:
     """The lanes of all assigned partitions."""
@@ -112,7 +116,7 @@ class Lanes:
         if owned is None or offset >= owned.stop_at:
             return False
         owned.stop_at = offset
-        for lane in [lane for lane in owned.ready if owned.waiting[lane][0].offset >= offset]:
+        for lane in [lane for lane in owned.ready if not owned.gives(lane)]:
             del owned.ready[lane]
         return True
 
@@ -121,7 +125,7 @@ class Lanes:
         owned = self._partitions.get(partition)
         if owned is None or self.in_flight((owned.epoch,)):
             return False
-        return all(queue[0].offset >= owned.stop_at for queue in owned.waiting.values()) and owned.stop_at < math.inf
+        return owned.stop_at < math.inf and not any(map(owned.gives, owned.waiting))
 
     def pick(self, *, max_runs: int, max_records: int, max_bytes: int, but: Collection[int] = ()) -> tuple[Run, ...]:
         """Takes runs of one partition, the ones that waited longest; partitions take turns. In flight from now on.
@@ -187,9 +191,7 @@ class Lanes:
         return next((p for p, owned in self._partitions.items() if owned.ready and p not in but), None)
 
     def _make_ready(self, owned: _Partition, lane: bytes) -> None:
-        if lane in self._in_flight or lane not in owned.waiting:
-            return
-        if owned.waiting[lane][0].offset < owned.stop_at:
+        if lane in owned.waiting and lane not in self._in_flight and owned.gives(lane):
             owned.ready.setdefault(lane)
 
     def _take(self, partition: int, lane: bytes, *, max_records: int, max_bytes: int) -> Run:

@@ -61,6 +61,15 @@ class Line:
     partitions: int = 4
     feed: str = "main"
 
+    @classmethod
+    def writing_to(cls, fhir_url: str, *, bootstrap: str, partitions: int = 4, **settings: str) -> "Line":
+        """With its topics. Its events bring their metadata: no DICOM server. `settings`: without DICOMCAST_."""
+        peers = {"FHIR__URL": fhir_url, "SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web"}
+        env = {f"DICOMCAST_{name}": value for name, value in {**peers, **settings}.items()}
+        line = cls(bootstrap=bootstrap, env=env, partitions=partitions)
+        line.create_topics()
+        return line
+
     def __post_init__(self) -> None:
         self.env = {
             "DICOMCAST_KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,

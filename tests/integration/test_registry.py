@@ -210,15 +210,7 @@ def test_a_consumer_waits_for_a_registry_that_is_away_and_dead_letters_nothing(
     kafka: str, registry: str, fhir: RunningFhirServer, schemas: SchemaRegistry
 ) -> None:
     with stopped_proxy(registry) as proxy:
-        line = Line(
-            bootstrap=kafka,
-            env={
-                "DICOMCAST_FHIR__URL": fhir.base_url,
-                "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-                "DICOMCAST_REGISTRY__URL": proxy.url,
-            },
-        )
-        line.create_topics()
+        line = Line.writing_to(fhir.base_url, bootstrap=kafka, REGISTRY__URL=proxy.url)
         event = create(1, "1.1", "1.1.1")
         producer = Producer({"log_level": 0, "bootstrap.servers": kafka})
         producer.produce(

@@ -69,8 +69,8 @@ MUTATIONS = (
     Mutation(
         name="events behind the record that stopped their partition are applied",
         file=f"{_CONSUMER}/lanes.py",
-        old="        if owned.waiting[lane][0].offset < owned.stop_at:\n",
-        new="        if owned.waiting[lane]:\n",
+        old="return self.waiting[lane][0].offset < self.stop_at",
+        new="return True",
         tests=["tests/unit/consumer/test_lanes.py::test_in_strict_order_a_stopped_partition_gives_that_too"],
     ),
     Mutation(

@@ -89,14 +89,7 @@ def test_a_record_too_large_for_the_topic(line: Line, fhir: RunningFhirServer, m
 
 def test_a_broker_that_does_not_answer(own_kafka: KafkaBroker, fhir: RunningFhirServer) -> None:
     """It freezes as FHIR rejects the event, so that the letter is the first thing it does not take."""
-    line = Line(
-        bootstrap=own_kafka.bootstrap,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-        },
-    )
-    line.create_topics()
+    line = Line.writing_to(fhir.base_url, bootstrap=own_kafka.bootstrap)
     attempts: list[RequestSeen] = []
 
     def frozen_at_the_second(seen: RequestSeen) -> bool:

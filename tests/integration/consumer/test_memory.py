@@ -22,19 +22,15 @@ def resident(running: Running) -> int:
 
 
 def test_a_backlog_of_90_mib_while_fhir_is_away_is_not_held_in_memory(kafka: str, fhir: RunningFhirServer) -> None:
-    line = Line(
+    line = Line.writing_to(
+        fhir.base_url,
         bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-            "DICOMCAST_CONSUMER__MAX_WAITING_BYTES": "1000000",
-            "DICOMCAST_KAFKA__QUEUED_MAX_MESSAGES_KBYTES": "2000",
-            "DICOMCAST_KAFKA__FETCH_MESSAGE_MAX_BYTES": "500000",
-            "DICOMCAST_KAFKA__FETCH_MAX_BYTES": "1000000",
-        },
         partitions=2,
+        CONSUMER__MAX_WAITING_BYTES="1000000",
+        KAFKA__QUEUED_MAX_MESSAGES_KBYTES="2000",
+        KAFKA__FETCH_MESSAGE_MAX_BYTES="500000",
+        KAFKA__FETCH_MAX_BYTES="1000000",
     )
-    line.create_topics()
     with line.consumer() as member:
         member.wait_for("event=partitions.assigned")
         idle = resident(member)

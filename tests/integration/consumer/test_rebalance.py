@@ -45,15 +45,9 @@ def kip_848(broker: str, fhir: RunningFhirServer) -> Line:
 
 
 def line_of(broker: str, fhir: RunningFhirServer, *, protocol: str) -> Line:
-    env = {
-        "DICOMCAST_FHIR__URL": fhir.base_url,
-        "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-        "DICOMCAST_KAFKA__GROUP_PROTOCOL": protocol,
-    }
-    line = Line(bootstrap=broker, env=env)
+    line = Line.writing_to(fhir.base_url, bootstrap=broker, KAFKA__GROUP_PROTOCOL=protocol)
     if protocol == "consumer":
         del line.env["DICOMCAST_KAFKA__SESSION_TIMEOUT_MS"]
-    line.create_topics()
     return line
 
 

@@ -8,13 +8,4 @@ from tests.fakes.processes import Line
 
 @pytest.fixture
 def line(kafka: str, fhir: RunningFhirServer) -> Line:
-    line = Line(
-        bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-            "DICOMCAST_LOG__LEVEL": "error",
-        },
-    )
-    line.create_topics()
-    return line
+    return Line.writing_to(fhir.base_url, bootstrap=kafka, LOG__LEVEL="error")

@@ -16,14 +16,7 @@ UIDS = ("1.2.826.0.1.3680043.8.498.5", "1.2.826.0.1.3680043.8.498.7")
 
 
 def test_the_walk_through(kafka: str, fhir: RunningFhirServer) -> None:
-    line = Line(
-        bootstrap=kafka,
-        env={
-            "DICOMCAST_FHIR__URL": fhir.base_url,
-            "DICOMCAST_SOURCES__MAIN__DICOMWEB_URL": "http://127.0.0.1:9/dicom-web",
-        },
-    )
-    line.create_topics()
+    line = Line.writing_to(fhir.base_url, bootstrap=kafka)
     produce(line, [create(n, uid, f"{uid}.1", patient_id=None) for n, uid in enumerate(UIDS, 1)])
     with line.consumer() as member:
         done(line, member)

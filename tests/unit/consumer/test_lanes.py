@@ -92,7 +92,7 @@ def test_an_orphan_blocks_its_study_until_it_ends() -> None:
 
 
 def stopped_at_2() -> tuple[Lanes, Run]:
-    """Studies a (offsets 0, 2, 3), b (1, 4) and c (5) are in flight; a meets what stops the partition, at 2. And b."""
+    """Of studies a (offsets 0, 2, 3), b (1, 4), c (5), a met what stops the partition, at 2; b is in flight still."""
     lanes = assigned(0)
     lanes.receive(0, [record(offset, b"abaabc"[offset : offset + 1]) for offset in range(6)])
     a, b, c = pick(lanes)

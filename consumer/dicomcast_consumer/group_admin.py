@@ -33,6 +33,7 @@ _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call
 OF_CONSUMERS: Final = (
     *("group.instance.id", "group.protocol", "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms"),
     *("partition.assignment.strategy", "queued.max.messages.kbytes", "fetch.message.max.bytes", "fetch.max.bytes"),
+    *("fetch.queue.backoff.ms", "fetch.wait.max.ms", "queued.min.messages"),
 )
 """Properties that only consumers take; other clients warn of them."""
 

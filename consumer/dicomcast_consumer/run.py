@@ -12,6 +12,7 @@ from dicomcast_runtime.collector import settle
 from dicomcast_runtime.health import LoopBeat
 from dicomcast_runtime.http_client import peer_client
 from dicomcast_runtime.http_port import HttpPort, routes_of
+from dicomcast_runtime.kafka_clients import bound_fetching
 from dicomcast_runtime.kafka_look import KafkaLook
 from dicomcast_runtime.registry import SchemaRegistry
 from dicomcast_runtime.watchdog import Watchdog
@@ -216,9 +217,9 @@ def _consumer_config(settings: ConsumerSettings) -> dict[str, Any]:
     config.setdefault("statistics.interval.ms", 5_000)
     # librdkafka's own queue comes on top of what the loop holds (G6), and so does one answer to a fetch, unpacked: ten
     # times its bytes where they are metadata.
-    config.setdefault("queued.max.messages.kbytes", 8_192)
+    bound_fetching(config, kbytes=8_192)
     config.setdefault("fetch.message.max.bytes", 1024 * 1024)
-    config.setdefault("fetch.max.bytes", 2 * 1024 * 1024)
+    config.setdefault("fetch.max.bytes", 1024 * 1024)
     if config.setdefault("group.protocol", "classic") == "classic":
         config.setdefault("partition.assignment.strategy", "cooperative-sticky")
     return config

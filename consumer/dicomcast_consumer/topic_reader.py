@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from dicomcast_runtime.errors import StopError
-from dicomcast_runtime.kafka_clients import ReadingConsumer
+from dicomcast_runtime.kafka_clients import ReadingConsumer, bound_fetching
 from dicomcast_runtime.kafka_refusal import property_error
 from dicomcast_runtime.kafka_settings import KafkaSettings
 
@@ -40,7 +40,7 @@ class TopicReader:
             allow_auto_create_topics=False,
         )
         config.pop("group.instance.id", None)
-        config.setdefault("queued.max.messages.kbytes", 16_384)
+        bound_fetching(config, kbytes=16_384)
         config.setdefault("fetch.wait.max.ms", 20)  # what is asked for is there; at the end nothing is waited for
         try:
             self._consumer = ReadingConsumer({**config, "error_cb": self._reported.append, "log_level": 2})

@@ -11,14 +11,26 @@ A member's own consumer is none of these: to leave the group is part of its end,
 import _thread
 import sys
 import threading
-from typing import Final
+from typing import Any, Final
 
 import confluent_kafka
 import confluent_kafka.admin
 
-__all__ = ["AdminClient", "Producer", "ReadingConsumer"]
+__all__ = ["AdminClient", "Producer", "ReadingConsumer", "bound_fetching"]
 
 _CLOSE_S: Final = 5.0
+_REFILL_MS: Final = 50
+
+
+def bound_fetching(config: dict[str, Any], *, kbytes: int) -> None:
+    """Bounds what a consumer's client fetches ahead, where a person has not.
+
+    A client whose queue is full asks that partition's broker again only after `fetch.queue.backoff.ms`, whatever has
+    left the queue meanwhile. librdkafka's second is meant for its queue of 64 MiB; one that is emptied in less stands
+    still for the rest of it.
+    """
+    config.setdefault("queued.max.messages.kbytes", kbytes)
+    config.setdefault("fetch.queue.backoff.ms", _REFILL_MS)
 
 
 class _EndsApart:

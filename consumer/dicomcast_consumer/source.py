@@ -35,8 +35,10 @@ __all__ = ["Source"]
 log = structlog.get_logger("dicomcast.source")
 
 _POLL_S: Final = 0.02
+"""Between polls, when the last one took all there was. The thread waits for the loop's commands, not in poll, which
+nothing interrupts: a group waits for its commit before it is written."""
 _ANSWER_S: Final = 0.002
-"""The same while a commit is under way: the answer comes with a poll, and studies wait for it to be written."""
+"""The same while a commit is under way: the answer comes with a poll."""
 _FETCH: Final = 500
 _ASK_S: Final = 30.0
 
@@ -144,11 +146,12 @@ class Source:
                 on_lost=_raising(self._on_lost),
             )
             while not self._closing:
-                self._serve_commands()
                 self.polled_at_s = time.monotonic()
-                self._deliver(self._consumer.consume(_FETCH, _ANSWER_S if self._commits else _POLL_S))
+                polled = self._consumer.consume(_FETCH, 0)
+                self._deliver(polled)
                 self._letters.poll()
-            self._serve_commands()
+                self._serve_commands(within_s=self._wait_s(len(polled)))
+            self._serve_commands(within_s=0)
         except StopError as error:
             self._hand_over(Failed(error))
         except KafkaException as error:
@@ -162,13 +165,20 @@ class Source:
             self._letters.flush(5.0)
             self._consumer.close()
 
-    def _serve_commands(self) -> None:
+    def _wait_s(self, polled: int) -> float:
+        if polled == _FETCH:
+            return 0.0
+        return _ANSWER_S if self._commits else _POLL_S
+
+    def _serve_commands(self, *, within_s: float) -> None:
+        """All that wait, or the first that comes within so many seconds."""
         while True:
             try:
-                command = self._commands.get_nowait()
+                command = self._commands.get(block=within_s > 0, timeout=within_s)
             except queue.Empty:
                 return
             command()
+            within_s = 0
 
     def _deliver(self, polled: list[Message]) -> None:
         by_partition: dict[int, list[Record]] = {}
@@ -260,7 +270,7 @@ class Source:
         self._hand_over(Revoked(partitions, drained))
         deadline_s = time.monotonic() + self._drain_s
         while not answered.wait(_POLL_S) and time.monotonic() < deadline_s:
-            self._serve_commands()  # a write in flight may need its dead letter acknowledged
+            self._serve_commands(within_s=0)  # a write in flight may need its dead letter acknowledged
             self._letters.poll()
         if offsets:
             last = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]

@@ -26,7 +26,7 @@ class ConsumerSection(Section):
     max_in_flight: int = Field(
         default=4, ge=1, description="Groups of studies on their way to FHIR at once; 1 is strict partition order."
     )
-    max_studies_per_bundle: int = Field(default=25, ge=1, description="Studies that share a search and a transaction.")
+    max_studies_per_bundle: int = Field(default=50, ge=1, description="Studies that share a search and a transaction.")
     max_instances_per_bundle: int = Field(
         default=2_000, ge=1, description="Events that one transaction applies at most."
     )

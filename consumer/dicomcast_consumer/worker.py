@@ -46,7 +46,7 @@ class Limits:
     """How much goes on at once."""
 
     max_in_flight: int = 4
-    max_runs: int = 25
+    max_runs: int = 50
     max_records: int = 500
     max_bytes: int = 16 * 1024 * 1024
     max_span: int = 50_000

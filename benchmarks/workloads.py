@@ -3,7 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,10 @@ FEED: Final = "bench"
 _BEGIN: Final = datetime(2026, 1, 2, tzinfo=UTC)
 
 
+def _root() -> str:
+    return f"2.25.{uuid.uuid4().int % 10**12}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """Studies of one kind, one patient each."""
@@ -27,7 +31,11 @@ class Shape:
     """In each study, in series of at most 250."""
     interleaved: bool = False
     """One instance of each study in turn, instead of study by study."""
-    root: str = field(default_factory=lambda: f"2.25.{uuid.uuid4().int % 10**12}")
+    root: str = field(default_factory=_root)
+
+    def anew(self) -> "Shape":
+        """The same under other UIDs."""
+        return replace(self, root=_root())
 
     @property
     def count(self) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.__main__ import PARTS
 from benchmarks.result import Row, load, save
+from benchmarks.rounds import best, middle, ratio, rounds_of
 from benchmarks.table import picture, table
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,21 @@ def row(ratio: float, reach: str = ">= 0.7") -> Row:
 )
 def test_what_is_reached(reach: str, ratio: float, reached: bool | None) -> None:
     assert row(ratio, reach).is_reached is reached
+
+
+def test_the_median_of_the_rounds_counts_and_who_begins_alternates() -> None:
+    turns: list[str] = []
+    rates = {"ours": iter((4, 9, 5)), "limit": iter((8, 10, 5))}
+
+    def measured(name: str) -> dict[str, float]:
+        turns.append(name)
+        return {"instances_per_s": next(rates[name])}
+
+    rounds = rounds_of(3, lambda: measured("ours"), lambda: measured("limit"))
+    assert turns == ["ours", "limit", "limit", "ours", "ours", "limit"]
+    assert ratio(rounds) == 0.9
+    assert middle([one for one, _ in rounds]) == {"instances_per_s": 5}
+    assert best((3, 7, 5), lambda size: {"instances_per_s": size % 7}) == 5
 
 
 def test_a_part_is_kept_and_read_again_and_parts_that_are_missing_are_left_out(tmp_path: Path) -> None:

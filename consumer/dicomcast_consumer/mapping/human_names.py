@@ -28,7 +28,10 @@ def is_named(patient: Resource, name: PersonName) -> bool:
     """Whether an alphabetic name, and no other, is the Patient's usual name as it is."""
     if name.ABC is None or name.IDE is not None or name.SYL is not None:
         return False
-    known = _known_groups(patient.get("name") or ())
+    names = patient.get("name")
+    if not names:
+        return False
+    known = _known_groups(names)
     return known.keys() == {"ABC"} and _is_as_we_write(known["ABC"], name.ABC.json())
 
 
@@ -83,6 +86,8 @@ def _is_as_we_write(name: Resource, components: Resource) -> bool:
 
 def _with_components(name: Resource, components: Resource) -> Resource:
     """The name with other components; its text goes when it no longer says the same."""
+    if not name:
+        return components
     kept = {key: value for key, value in name.items() if key not in _COMPONENTS}
     merged = {**kept, **components}
     if any(name.get(key) != merged.get(key) for key in _COMPONENTS):
@@ -105,6 +110,8 @@ def _entry(name: Resource, *, code: str | None, is_usual: bool) -> Resource:
 
 def _placed(names: list[Resource], entries: list[Resource]) -> list[Resource]:
     """The entries where the first of DICOM's names was, else at the end."""
+    if not names:
+        return entries
     dicoms = [id(name) for name in _known_groups(names).values()]
     places = [index for index, name in enumerate(names) if id(name) in dicoms]
     others = [name for name in names if id(name) not in dicoms]

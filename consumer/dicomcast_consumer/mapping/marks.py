@@ -8,7 +8,6 @@ An event older than a value's mark only fills it; an equal or newer one overwrit
 does not depend on the order in which dead letters, partitions and feeds come. Marks alone are never a reason to write.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -47,7 +46,7 @@ class Marks:
 
     def take(self, name: str, mark: Mark) -> None:
         """Give the value this mark, unless it has a newer one."""
-        known = self.get(name)
+        known = self._marks.get(name)
         if known is None or not mark.older_than(known):
             self._marks[name] = mark
 
@@ -64,21 +63,23 @@ class Marks:
 
     def gather_series(self, uid: str, elements: list[str]) -> None:
         """The reverse: one name where all elements of the series have one mark. These are all that it has."""
-        found = {element: self._marks.get(f"series/{uid}/{element}") for element in elements}
-        self.drop_series(uid)
-        marks = list(found.values())
+        whole = f"series/{uid}"
+        known = {element: self._marks.pop(f"{whole}/{element}", None) for element in SERIES_ELEMENTS}
+        marks = [known[element] for element in elements]
         first = marks[0] if marks else None
         if first is not None and marks.count(first) == len(marks):
-            self._marks[f"series/{uid}"] = first
+            self._marks[whole] = first
         else:
-            self._marks.update({f"series/{uid}/{name}": mark for name, mark in found.items() if mark is not None})
+            self._marks.pop(whole, None)
+            self._marks |= {f"{whole}/{name}": mark for name in elements if (mark := known[name]) is not None}
 
     def drop_series(self, uid: str) -> None:
         """Forget the marks of the series."""
-        whole = f"series/{uid}"
-        self._marks.pop(whole, None)
-        for element in SERIES_ELEMENTS:
-            self._marks.pop(f"{whole}/{element}", None)
+        if self._marks:
+            whole = f"series/{uid}"
+            self._marks.pop(whole, None)
+            for element in SERIES_ELEMENTS:
+                self._marks.pop(f"{whole}/{element}", None)
 
     def keep_series(self, uids: Collection[str]) -> None:
         """Forget the marks of all other series."""
@@ -87,14 +88,14 @@ class Marks:
 
     def extensions(self) -> list[Resource]:
         """The extensions that hold these marks, sorted."""
-        by_object: dict[int, list[str]] = defaultdict(list)  # mostly one object for all the names of a mark
+        objects = {id(mark): mark for mark in self._marks.values()}  # mostly one for all the names of a mark
+        if len(objects) == 1:
+            return [_extension(_key(mark), self._marks) for mark in objects.values()]
+        names: dict[tuple[str, int, str], list[str]] = {_key(mark): [] for mark in objects.values()}
+        of_object = {identity: names[_key(mark)] for identity, mark in objects.items()}
         for name, mark in self._marks.items():
-            by_object[id(mark)].append(name)
-        by_mark: dict[tuple[str, int, str], list[str]] = defaultdict(list)
-        for names in by_object.values():
-            mark = self._marks[names[0]]
-            by_mark[mark.feed, mark.sequence, _instant(mark.timestamp)] += names
-        return [_extension(key, names) for key, names in sorted(by_mark.items())]
+            of_object[id(mark)].append(name)
+        return [_extension(key, found) for key, found in sorted(names.items())]
 
     def write(self, resource: Resource) -> None:
         """Put these marks into meta.extension; other extensions stay, first."""
@@ -107,6 +108,10 @@ class Marks:
             first["extension"] = extensions
         if first or meta:
             resource["meta"] = {**first, **meta}
+
+
+def _key(mark: Mark) -> tuple[str, int, str]:
+    return mark.feed, mark.sequence, _instant(mark.timestamp)
 
 
 @lru_cache(maxsize=256)

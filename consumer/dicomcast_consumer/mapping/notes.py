@@ -37,6 +37,8 @@ def merge_description(study: Resource, text: str | None, mark: Mark, marks: Mark
 
 
 def _place(notes: list[Resource], description: str | None) -> int | None:
+    if not notes:
+        return None
     by_id = [index for index, note in enumerate(notes) if note.get("id") == NOTE_ID]
     bare = [
         index

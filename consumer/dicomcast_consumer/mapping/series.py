@@ -188,20 +188,24 @@ class SeriesList:
         for series in self._series.values():
             shapes = {tuple(instance): instance for uid in series.fresh for instance in (series.instances[uid],)}
             if series.is_new:
-                validate_series(_entry(series, list(shapes.values())))
+                validate_series(_content(series, list(shapes.values())))
             else:
                 for instance in shapes.values():
                     validate_instance(instance)
 
 
 def _entry(series: _Series, instances: list[Resource]) -> Resource:
+    return arranged(_content(series, sorted(instances, key=_position)), SERIES_ORDER)
+
+
+def _content(series: _Series, instances: list[Resource]) -> Resource:
     elements = {**series.elements, "numberOfInstances": len(instances) + len(series.unlisted)}
     elements.setdefault("modality", _ABSENT_MODALITY)
     if instances:
-        elements["instance"] = sorted(instances, key=_position)
+        elements["instance"] = instances
     if series.unlisted or digests(elements):
         elements = with_digests(elements, series.unlisted)
-    return arranged(elements, SERIES_ORDER)
+    return elements
 
 
 def _entry_without_instances(series: _Series, instances: list[Resource]) -> Resource:

@@ -184,7 +184,8 @@ class _Case:
         """The study is over, or there is none: whose it was does not count."""
         if self._is_there and self._knows_subject() and not self._is_subject(identifier):
             self._say("patient_changed")
-        self._start({}, None)
+        if self._is_there or self._said:  # else it has only just begun
+            self._start({}, None)
         self.begins = mark
 
     def _is_subject(self, identifier: PatientIdentifier) -> bool:

@@ -7,7 +7,6 @@ kind each primitive is, a kind being all that its checks of primitives tell apar
 """
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from fhir.resources.R4B.endpoint import Endpoint
@@ -78,7 +77,7 @@ def _shape(element: Resource) -> list[object]:
     for node in nodes:  # it grows while it is walked, level by level
         kind = type(node)
         if kind is str:
-            shape.append(_kind(node))
+            shape.append(_kinds[node])
         elif kind is dict:
             shape.append(len(node))
             shape += node
@@ -93,7 +92,19 @@ def _shape(element: Resource) -> list[object]:
     return shape
 
 
-@lru_cache(maxsize=4096)
+class _Kinds(dict[str, str]):
+    """Kinds by text, the ones seen kept: a bounded number."""
+
+    def __missing__(self, text: str) -> str:
+        if len(self) >= _MOST_SHAPES:
+            self.clear()
+        kind = self[text] = _kind(text)
+        return kind
+
+
+_kinds: Final = _Kinds()
+
+
 def _kind(text: str) -> str:
     """Of which of R4's primitive types a text can be (R4 datatypes); a date must be one of the calendar."""
     kinds = (

@@ -59,7 +59,7 @@ def _rate_with(line: Line, fhir: str, in_flight: int, *, seconds: float) -> floa
 
 
 def _members(bootstrap: str, fhir: str, *, quick: bool) -> list[Row]:
-    shape = Shape(modality="CR", studies=40 if quick else 20_000, instances=2)
+    shape = Shape(modality="CR", studies=40 if quick else 60_000, instances=2)
     line = new_line(bootstrap, fhir)
     fill(line, events(shape))
     found = {

@@ -15,7 +15,7 @@ from tests.fakes.fhir_server import RunningFhirServer
 from tests.fakes.member import Member, eventually, running_member
 
 ONE_BY_ONE = Limits(commit_every_s=0.02, max_runs=1)
-TOGETHER = Limits(commit_every_s=0.02)
+TOGETHER = Limits(commit_every_s=0.02, max_runs=25)
 
 
 def refuse(fhir: RunningFhirServer, bad: Collection[int]) -> None:

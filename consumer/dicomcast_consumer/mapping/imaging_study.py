@@ -139,8 +139,7 @@ class _Merge:
         begins = settlement.begins
         for change in in_order(change for run in settlement.runs for change in run.changes):
             if begins is not None and not change.mark.older_than(begins):
-                if touched or self._existing is not None:  # else it has only just begun
-                    self._begin()
+                self._begin()
                 begins = None
             if change.kind is Kind.UPSERT:
                 self._upsert(change)

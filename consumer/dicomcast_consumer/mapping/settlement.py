@@ -181,11 +181,12 @@ class _Case:
         return True
 
     def _begin(self, mark: Mark, identifier: PatientIdentifier) -> None:
-        """The study is over, or there is none: whose it was does not count."""
+        """The study is over: whose it was does not count. Where there is none it begins by itself."""
+        if not (self._is_there or self._said):
+            return
         if self._is_there and self._knows_subject() and not self._is_subject(identifier):
             self._say("patient_changed")
-        if self._is_there or self._said:  # else it has only just begun
-            self._start({}, None)
+        self._start({}, None)
         self.begins = mark
 
     def _is_subject(self, identifier: PatientIdentifier) -> bool:
